@@ -1,0 +1,52 @@
+# Everything a person or CI calls. `make demo` and `make test` set themselves up on a fresh machine with Python >= 3.11.
+STACK ?= local
+TASKS ?= 4
+WRITES ?= 40
+INTERVAL ?= 0.5
+STACKS := dev lambda pipe local
+
+UV := $(or $(shell command -v uv),.tools/bin/uv)
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types unit plan lock down
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+.tools/bin/uv:
+	python3 -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+
+setup: $(filter .tools/%,$(UV)) ## the virtual environment, from the lock file
+	$(UV) sync --locked --quiet
+
+# The trap ends the local stack on success, on failure and on Ctrl-C alike; KEEP=1 leaves it up to look at.
+demo: setup ## deploy stack local, change items, account for every delivery, tear down (TASKS= WRITES= INTERVAL= KEEP=1)
+	@set -e; \
+	$(PYTHON) -m local up --stack $(STACK) --config tasksMin=$(TASKS); \
+	$(if $(KEEP),,trap '$(PYTHON) -m local down --stack $(STACK)' EXIT; trap 'exit 130' INT TERM;) \
+	$(PYTHON) -m bench run --stack $(STACK) --writes $(WRITES) --interval $(INTERVAL)
+
+test: setup lint types unit ## everything below, and the engine and emulator tests
+
+lint: setup ## ruff
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+
+types: setup ## basedpyright, strict where the product is
+	$(PYTHON) -m basedpyright
+
+unit: setup
+	$(PYTHON) -m pytest
+
+plan: setup ## preview every stack with the policy pack: no account, no network
+	@status=0; for stack in $(STACKS); do \
+	  printf '### `%s`\n\n```\n' "$$stack"; \
+	  $(PYTHON) -m local preview --stack "$$stack" || status=1; \
+	  printf '```\n\n'; \
+	done; exit $$status
+
+lock: ## after a change of dependencies: the lock file, and what the image installs
+	$(UV) lock
+	$(UV) export --quiet --only-group container --no-emit-project --format requirements-txt --output-file container/requirements.txt
