@@ -1,0 +1,195 @@
+# ruff: noqa: ARG002, N802 (the methods and their arguments are gRPC's)
+"""The gRPC service that the engine attaches to."""
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, ParamSpec, TypeVar, cast
+
+import grpc
+from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from pulumi.runtime.proto import plugin_pb2
+from pulumi.runtime.proto import provider_pb2 as pb
+from pulumi.runtime.proto import provider_pb2_grpc as pb_grpc
+
+from . import plan
+from .kinds import KINDS, Kind
+from .lookups import LOOKUPS
+from .plan import Properties
+from .sdk import resource_type
+
+_Parameters = ParamSpec("_Parameters")
+_Response = TypeVar("_Response")
+
+
+def _answers_errors(method: Callable[_Parameters, _Response]) -> Callable[_Parameters, _Response]:
+    """Give the engine the message of what a program or the cloud got wrong."""
+
+    @functools.wraps(method)
+    def answer(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Response:
+        try:
+            return method(*args, **kwargs)
+        except (LookupError, ValueError) as error:
+            _, _, context = cast(tuple[Provider, Message, grpc.ServicerContext], args)
+            return context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    return answer
+
+
+class Provider(pb_grpc.ResourceProviderServicer):
+    """Plans by the SDK's sources, makes by the tables.
+
+    One process serves every provider of a stack, so the region configured last counts for all of them; a
+    resource's own `region` comes first. Secrets are left to the engine: without `acceptSecrets` it
+    unwraps the inputs and marks the outputs of the same name.
+    """
+
+    def __init__(self) -> None:
+        self._region = os.environ.get("AWS_REGION", "us-east-1")
+        self._default_tags: dict[str, str] = {}
+
+    def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Nothing to keep: the engine is never called back."""
+        return empty_pb2.Empty()
+
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        """The installed SDK's version: the engine warns of a provider that is older than the program's SDK."""
+        return plugin_pb2.PluginInfo(version=version("pulumi-aws"))
+
+    def CheckConfig(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
+        """Take any configuration."""
+        return pb.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
+        """Never replace a provider, and its resources with it."""
+        return pb.DiffResponse(changes=pb.DiffResponse.DIFF_NONE)
+
+    @_answers_errors
+    def Configure(self, request: pb.ConfigureRequest, context: grpc.ServicerContext) -> pb.ConfigureResponse:
+        """Take the region and the default tags, which arrive as a JSON document."""
+        args = _properties(request.args)
+        self._region = args.get("region") or self._region
+        if isinstance(tags := args.get("defaultTags"), str) and tags != plan.UNKNOWN:
+            self._default_tags = json.loads(tags).get("tags", {})
+        return pb.ConfigureResponse(supportsPreview=True)
+
+    @_answers_errors
+    def Check(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
+        """Name and tag the inputs."""
+        token, resource_name = _identity(request.urn)
+        inputs = plan.checked(
+            resource_type(token),
+            resource_name,
+            _properties(request.news),
+            olds=_properties(request.olds),
+            seed=request.randomSeed,
+            name_property=_kind(token).name,
+            default_tags=self._default_tags,
+        )
+        return pb.CheckResponse(inputs=_struct(inputs))
+
+    @_answers_errors
+    def Diff(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
+        """Compare the inputs; replacement is the rule, an update in place what the tables allow."""
+        token, resource_name = _identity(request.urn)
+        kind = _kind(token)
+        found = plan.difference(
+            _properties(request.old_inputs),
+            _properties(request.news),
+            resource_name=resource_name,
+            name_property=kind.name,
+            in_place=kind.in_place,
+        )
+        return pb.DiffResponse(
+            changes=pb.DiffResponse.DIFF_SOME if found.all else pb.DiffResponse.DIFF_NONE,
+            diffs=sorted(found.all),
+            replaces=sorted(found.replaces),
+            deleteBeforeReplace=found.delete_first,
+            hasDetailedDiff=True,
+            detailedDiff={
+                name: pb.PropertyDiff(
+                    kind=pb.PropertyDiff.Kind.Value(
+                        f"{change}_REPLACE" if name in found.replaces else change
+                    ),
+                    inputDiff=True,
+                )
+                for change, names in (
+                    ("ADD", found.added),
+                    ("DELETE", found.deleted),
+                    ("UPDATE", found.changed),
+                )
+                for name in names
+            },
+        )
+
+    @_answers_errors
+    def Create(self, request: pb.CreateRequest, context: grpc.ServicerContext) -> pb.CreateResponse:
+        """Make the resource, or plan it: computed properties and the id are then unknown."""
+        token, _ = _identity(request.urn)
+        inputs = _properties(request.properties)
+        if request.preview:
+            return pb.CreateResponse(properties=_struct(self._planned(token, inputs, {})))
+        raise LookupError(_unmakeable(token))
+
+    @_answers_errors
+    def Invoke(self, request: pb.InvokeRequest, context: grpc.ServicerContext) -> pb.InvokeResponse:
+        """Answer the functions that need no account."""
+        if request.tok not in LOOKUPS:
+            raise LookupError(
+                f"{request.tok}: the local provider answers only {', '.join(sorted(LOOKUPS))}; "
+                f"pass the value by stack configuration, or add the function to local/provider/lookups.py"
+            )
+        region = _properties(request.args).get("region") or self._region
+        response = pb.InvokeResponse()
+        getattr(response, "return").CopyFrom(_struct(LOOKUPS[request.tok](region)))
+        return response
+
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Let the calls in flight end."""
+        return empty_pb2.Empty()
+
+    def _planned(self, token: str, inputs: Properties, known: Properties) -> Properties:
+        return plan.planned(resource_type(token), inputs, {"region": self._region} | known)
+
+
+def _kind(token: str) -> Kind:
+    return KINDS.get(token, Kind())
+
+
+def _unmakeable(token: str) -> str:
+    if token.startswith("docker-build:"):
+        return f"{token}: the local stack builds no image: set statecast:image"
+    return f"{token} is not made locally; add it to the tables in local/provider/"
+
+
+def _identity(urn: str) -> tuple[str, str]:
+    """The type and the name in a URN: `urn:pulumi:stack::project::parent$type::name`."""
+    _, _, types, name = urn.split("::", 3)
+    return types.rsplit("$", 1)[-1], name
+
+
+def _properties(struct: struct_pb2.Struct) -> Properties:
+    return _whole(MessageToDict(struct))
+
+
+def _whole(value: Any) -> Any:
+    """The same value with nulls left out and whole numbers as `int`: on the wire every number is a float."""
+    match value:
+        case dict():
+            return {key: _whole(each) for key, each in value.items() if each is not None}
+        case list():
+            return [_whole(each) for each in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
+
+
+def _struct(properties: Properties) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(properties)
+    return struct
