@@ -1,0 +1,99 @@
+"""The command line of the laptop: `python -m local up | preview | down | status`."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from local import LocalError
+from local.stack import LocalStack, local_stack
+from local.workspace import PulumiError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+output = Console()
+messages = Console(stderr=True, soft_wrap=True, highlight=False)
+
+Stack = Annotated[str, typer.Option(help="The stack, as in Pulumi.<stack>.yaml.")]
+Config = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Override a setting of the stack file; may be given again."),
+]
+
+
+@app.command()
+def up(stack: Stack = "local", config: Config = None) -> None:
+    """Deploy a stack to an emulator on this machine and start its tasks."""
+    with told(stack) as local:
+        local.up(config or [])
+        show(local)
+
+
+@app.command()
+def preview(stack: Stack = "local", config: Config = None) -> None:
+    """Plan a stack under the policy pack, without account or network; the exit code is pulumi's."""
+    with told(stack) as local:
+        local.preview(config or [])
+
+
+@app.command()
+def down(stack: Stack = "local") -> None:
+    """Destroy a stack and end its emulator and tasks; that it is not up is no error."""
+    with told(stack) as local:
+        local.down()
+
+
+@app.command()
+def status(
+    stack: Stack = "local",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Show a stack that is up: its endpoint, outputs and tasks."""
+    with told(stack) as local:
+        if as_json:
+            print(json.dumps(local.status(), indent=2))  # noqa: T201
+        else:
+            show(local)
+
+
+def show(local: LocalStack) -> None:
+    """Print what is up."""
+    now = local.status()
+    outputs = Table("output", "value", title=f"stack {now['stack']} at {now['endpoint']}")
+    for name, value in now["outputs"].items():
+        outputs.add_row(name, value if isinstance(value, str) else json.dumps(value))
+    tasks = Table("task", "slot", "pid", "URL", "status")
+    for task in now["tasks"]:
+        tasks.add_row(*(str(task[name]) for name in ("taskArn", "slot", "pid", "url", "status")))
+    output.print(outputs, tasks)
+
+
+@contextmanager
+def told(stack: str) -> Iterator[LocalStack]:
+    """The stack to work on: what goes wrong is told in a line, and a signal ends what was started."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, unwind)
+    try:
+        yield local_stack(stack, messages)
+    except LocalError as error:
+        messages.print(f"error: {error}", markup=False)
+        raise typer.Exit(1) from None
+    except PulumiError as error:
+        raise typer.Exit(error.exit_code) from None
+
+
+def unwind(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave through every block that ends a process; a second signal must not cut that short."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, lambda *_: None)
+    messages.print("interrupted: ending what was started")
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    app()
