@@ -41,7 +41,7 @@ def ending(process: subprocess.Popen[bytes], by: signal.Signals) -> Iterator[sub
             end(process.pid, by)
 
 
-def end(leader: int, by: signal.Signals, grace: float = 20) -> None:
+def end(leader: int, by: signal.Signals = signal.SIGTERM, grace: float = 20) -> None:
     """Ask the leader of a session to end; when it has, or after `grace` seconds, kill what is left.
 
     The rest can outlive the leader: the engine moves its plugins to process groups of their own, and they

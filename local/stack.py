@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -68,7 +67,7 @@ class LocalStack:
             workspace.prepare(overrides)
             process = self._start_supervisor(workspace)
             try:
-                workspace.run("stack", "init", stdout=subprocess.DEVNULL)
+                workspace.run("stack", "init")
                 endpoint = self._wait_for_emulator(process)
                 workspace.operate("up", "--yes", "--skip-preview", endpoint=endpoint)
                 outputs = self.folder / "outputs.partial"
@@ -83,7 +82,7 @@ class LocalStack:
                 )
                 outputs.rename(self._outputs)
             except BaseException:
-                end(process.pid, by=signal.SIGTERM)
+                end(process.pid)
                 self.console.print(f"Stack {self.name} is not up; the logs are in {self.folder}")
                 raise
 
@@ -96,7 +95,7 @@ class LocalStack:
             workspace = self._workspace(folder, self._state if running else folder / "state")
             workspace.prepare(overrides)
             if not running:
-                workspace.run("stack", "init", stdout=subprocess.DEVNULL)
+                workspace.run("stack", "init")
             endpoint = running.endpoint if running else None
             workspace.operate("preview", "--policy-pack", CHECKOUT / "policies", endpoint=endpoint)
 
@@ -116,7 +115,7 @@ class LocalStack:
                         workspace.run("cancel", "--yes")
                     workspace.operate("destroy", "--yes", endpoint=running.endpoint)
                 finally:
-                    end(running.pid, by=signal.SIGTERM)
+                    end(running.pid)
             else:
                 self.console.print(
                     f"The emulator of stack {self.name} has ended already; its folder is removed."
