@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from local import LocalError
 from local.stack import LocalStack, local_stack
@@ -64,13 +64,14 @@ def status(
 def show(local: LocalStack) -> None:
     """Print what is up."""
     now = local.status()
-    outputs = Table("output", "value", title=f"stack {now['stack']} at {now['endpoint']}")
+    outputs = Table("output", Column("value", overflow="fold"))
     for name, value in now["outputs"].items():
-        outputs.add_row(name, value if isinstance(value, str) else json.dumps(value))
+        outputs.add_row(name, value if isinstance(value, str) else json.dumps(value, indent=1))
     tasks = Table("task", "slot", "pid", "URL", "status")
     for task in now["tasks"]:
-        tasks.add_row(*(str(task[name]) for name in ("taskArn", "slot", "pid", "url", "status")))
-    output.print(outputs, tasks)
+        task_id = task["taskArn"].rpartition("/")[2]
+        tasks.add_row(task_id, *(str(task[name]) for name in ("slot", "pid", "url", "status")))
+    output.print(outputs, tasks, f"Stack {now['stack']} is up at {now['endpoint']}")
 
 
 @contextmanager

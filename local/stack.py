@@ -69,7 +69,7 @@ class LocalStack:
             try:
                 workspace.run("stack", "init")
                 endpoint = self._wait_for_emulator(process)
-                workspace.operate("up", "--yes", "--skip-preview", endpoint=endpoint)
+                workspace.operate("up", "--yes", "--skip-preview", "--suppress-outputs", endpoint=endpoint)
                 outputs = self.folder / "outputs.partial"
                 with outputs.open("wb") as file:
                     workspace.run("stack", "output", "--json", stdout=file)
@@ -209,7 +209,9 @@ def local_stack(name: str, console: Console) -> LocalStack:
 
 
 def tasks_wanted(workspace: Workspace, endpoint: str, outputs: dict[str, Any]) -> int:
-    """How many tasks the service in the stack's outputs wants."""
+    """How many tasks the service in the stack's outputs wants; none without a service."""
+    if "service" not in outputs:
+        return 0
     ecs = workspace.account(endpoint).client("ecs")
     answer = ecs.describe_services(cluster=outputs["cluster"], services=[outputs["service"]])
     return answer["services"][0]["desiredCount"]

@@ -42,10 +42,11 @@ class Engine:
             return self.pulumi
         folder.mkdir(parents=True, exist_ok=True)
         pulumi = folder / "pulumi"
-        try:
-            pulumi.hardlink_to(self.pulumi)
-        except OSError:  # another file system, or one without hard links
-            shutil.copy2(self.pulumi, pulumi)
+        if not pulumi.exists():
+            try:
+                pulumi.hardlink_to(self.pulumi)
+            except OSError:  # another file system, or one without hard links
+                shutil.copy2(self.pulumi, pulumi)
         host = folder / "pulumi-language-python"
         host.write_text(language_host_script(Path(sys.executable), checkout))
         host.chmod(0o755)
