@@ -1,0 +1,80 @@
+"""The program: settings, one line per piece, exports."""
+
+import pulumi
+
+import settings as configuration
+from components.alarm_topic import AlarmTopic, AlarmTopicArgs
+from components.change_topic import ChangeTopic
+from components.consumer_image import ConsumerImage, ConsumerImageArgs
+from components.consumer_service import ConsumerService, ConsumerServiceArgs
+from components.forwarders import FORWARDERS, ForwarderArgs
+from components.leases_table import LeasesTable
+from components.network import Network, NetworkArgs
+from components.state_table import StateTable, StateTableArgs
+from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
+
+settings = configuration.read()
+
+alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_email))
+table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
+topic = ChangeTopic("statecast-changes")
+route = ForwarderArgs(
+    stream_arn=table.stream_arn,
+    topic_arn=topic.arn,
+    alarm_topic_arn=alarms.arn,
+    log_retention_days=settings.log_retention_days,
+)
+forwarders = [FORWARDERS[variant](f"statecast-{variant}", route, settings) for variant in settings.variants]
+topic.admit([forwarder.role_arn for forwarder in forwarders])
+slots = TaskSlots(
+    "statecast-slot",
+    TaskSlotsArgs(
+        count=slot_count(settings.tasks_max, settings.deployment_maximum_percent),
+        topic_arn=topic.arn,
+        alarm_topic_arn=alarms.arn,
+        retention_seconds=settings.slot_retention_seconds,
+        visibility_timeout_seconds=settings.visibility_timeout_seconds,
+        max_receives=settings.max_receives,
+    ),
+)
+leases = LeasesTable("statecast-leases")
+network = Network(
+    "statecast-network",
+    NetworkArgs(
+        kind=settings.network, region=settings.region, vpc_id=settings.vpc_id, subnet_ids=settings.subnet_ids
+    ),
+)
+image = ConsumerImage(
+    "statecast-image", ConsumerImageArgs(uri=settings.image, force_delete=settings.force_destroy)
+)
+service = ConsumerService(
+    "statecast-tasks",
+    ConsumerServiceArgs(
+        image=image,
+        table=table,
+        leases=leases,
+        slots=slots,
+        network=network,
+        region=settings.region,
+        long_poll_seconds=settings.long_poll_seconds,
+        lease_seconds=settings.lease_seconds,
+        tasks_min=settings.tasks_min,
+        tasks_max=settings.tasks_max,
+        scaling_metric=settings.scaling_metric,
+        scaling_target=settings.scaling_target,
+        deployment_minimum_percent=settings.deployment_minimum_percent,
+        deployment_maximum_percent=settings.deployment_maximum_percent,
+        log_retention_days=settings.log_retention_days,
+    ),
+    pulumi.ResourceOptions(depends_on=[slots, network]),  # no task before its subscription and its way out
+)
+
+pulumi.export("table", table.table_name)
+pulumi.export("streamArn", table.stream_arn)
+pulumi.export("topicArn", topic.arn)
+pulumi.export("leasesTable", leases.table_name)
+pulumi.export("slots", slots.descriptions)
+pulumi.export("cluster", service.cluster_name)
+pulumi.export("service", service.service_name)
+pulumi.export("logGroup", service.log_group_name)
+pulumi.export("variants", list(settings.variants))

@@ -1,0 +1,1 @@
+"""The pieces of statecast, each a Pulumi component that other programs can use too."""

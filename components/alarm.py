@@ -1,0 +1,37 @@
+"""An alarm that tells someone."""
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_aws as aws
+
+
+def alarm_above(
+    threshold: float,
+    name: str,
+    *,
+    description: str,
+    namespace: str,
+    metric: str,
+    dimensions: Mapping[str, pulumi.Input[str]],
+    statistic: str,
+    topic_arn: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> aws.cloudwatch.MetricAlarm:
+    """Tell a topic of every minute in which a metric is above the threshold. No data is no alarm."""
+    return aws.cloudwatch.MetricAlarm(
+        name,
+        alarm_description=description,
+        namespace=namespace,
+        metric_name=metric,
+        dimensions=dimensions,
+        statistic=statistic,
+        period=60,
+        evaluation_periods=1,
+        comparison_operator="GreaterThanThreshold",
+        threshold=threshold,
+        treat_missing_data="notBreaching",
+        alarm_actions=[topic_arn],
+        ok_actions=[topic_arn],
+        opts=opts,
+    )

@@ -1,0 +1,85 @@
+"""The image that tasks run."""
+
+import re
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_docker_build as docker_build
+
+# The folder of the Dockerfile, seen from the program.
+CONTEXT = "container"
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
+PRIVATE_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)")
+
+
+def repository_arn_of(image: str) -> str | None:
+    """The ARN of the ECR repository that an image is in; none for an image from elsewhere."""
+    match = PRIVATE_IMAGE.match(image)
+    return f"arn:aws:ecr:{match[2]}:{match[1]}:repository/{match[3]}" if match else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerImageArgs:
+    """What a ConsumerImage is made of."""
+
+    uri: str
+    """Pinned by digest; empty to build the image into a repository of the stack's own."""
+    force_delete: pulumi.Input[bool]
+    """Delete the repository even if it holds images."""
+
+
+class ConsumerImage(pulumi.ComponentResource):
+    """An image, always named by its digest. It is never built during a preview."""
+
+    uri: pulumi.Output[str]
+    """The image's URI."""
+    repository_arn: pulumi.Output[str] | None
+    """The ECR repository to pull it from; none if it comes from elsewhere."""
+
+    def __init__(
+        self, name: str, args: ConsumerImageArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("statecast:components:ConsumerImage", name, None, opts)
+
+        if args.uri:
+            arn = repository_arn_of(args.uri)
+            self.uri = pulumi.Output.from_input(args.uri)
+            self.repository_arn = pulumi.Output.from_input(arn) if arn else None
+        else:
+            repository = self._repository(name, args)
+            self.uri = self._built(name, repository)
+            self.repository_arn = repository.arn
+        self.register_outputs({"uri": self.uri, "repositoryArn": self.repository_arn})
+
+    def _repository(self, name: str, args: ConsumerImageArgs) -> aws.ecr.Repository:
+        return aws.ecr.Repository(
+            name,
+            image_tag_mutability="IMMUTABLE",
+            image_scanning_configuration={"scan_on_push": True},
+            force_delete=args.force_delete,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _built(self, name: str, repository: aws.ecr.Repository) -> pulumi.Output[str]:
+        login = aws.ecr.get_authorization_token_output(registry_id=repository.registry_id)
+        image = docker_build.Image(
+            name,
+            context={"location": CONTEXT},
+            platforms=[docker_build.Platform.LINUX_ARM64],
+            # By digest alone: an immutable tag would refuse the second build of the same source.
+            exports=[
+                {"registry": {"names": [repository.repository_url], "push": True, "push_by_digest": True}}
+            ],
+            registries=[
+                {
+                    "address": repository.repository_url,
+                    "username": login.user_name,
+                    "password": login.password,
+                }
+            ],
+            push=False,
+            build_on_preview=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return pulumi.Output.format("{0}@{1}", repository.repository_url, image.digest)

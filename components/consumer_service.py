@@ -1,0 +1,241 @@
+"""The tasks that hold the table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from components.consumer_image import ConsumerImage
+from components.leases_table import LeasesTable
+from components.network import Network
+from components.policy_document import Statement, allow
+from components.service_role import ServiceRole, ServiceRoleArgs
+from components.state_table import StateTable
+from components.task_slots import TaskSlots
+
+# The article's task size; of Fargate's, the smallest.
+CPU = "256"
+MEMORY = "512"
+# On the task's loopback, which its health check shares and nobody else reaches.
+PORT = 8080
+# Not root. By number, so the image need not name it.
+USER = "10001:10001"
+METRICS = {"cpu": "ECSServiceAverageCPUUtilization", "memory": "ECSServiceAverageMemoryUtilization"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerServiceArgs:
+    """What a ConsumerService is made of."""
+
+    image: ConsumerImage
+    """What each task runs."""
+    table: StateTable
+    """The table that each task holds."""
+    leases: LeasesTable
+    """Where the slots' leases are."""
+    slots: TaskSlots
+    """The slots that tasks lease."""
+    network: Network
+    """Where the tasks run."""
+    region: str
+    """The region of the tasks' log."""
+    long_poll_seconds: int
+    """How long a receive waits for a message."""
+    lease_seconds: int
+    """How long a task holds its slot without renewing."""
+    tasks_min: int
+    """Tasks that always run."""
+    tasks_max: int
+    """Tasks that may run at most."""
+    scaling_metric: Literal["", "cpu", "memory"]
+    """What to track between the two: empty for nothing."""
+    scaling_target: int
+    """The metric's target, percent."""
+    deployment_minimum_percent: int
+    """Tasks that stay healthy during a deployment, percent."""
+    deployment_maximum_percent: int
+    """Tasks that may run during a deployment, percent."""
+    log_retention_days: pulumi.Input[int]
+    """How long the tasks' log is kept."""
+
+
+class ConsumerService(pulumi.ComponentResource):
+    """A Fargate service whose every task leases a slot and holds the whole table."""
+
+    cluster_name: pulumi.Output[str]
+    """The cluster's name."""
+    service_name: pulumi.Output[str]
+    """The service's name."""
+    log_group_name: pulumi.Output[str]
+    """The log group of all tasks."""
+
+    def __init__(
+        self, name: str, args: ConsumerServiceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("statecast:components:ConsumerService", name, None, opts)
+        child_opts = pulumi.ResourceOptions(parent=self)
+
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs", retention_in_days=args.log_retention_days, opts=child_opts
+        )
+        task_role = ServiceRole(
+            f"{name}-role",
+            ServiceRoleArgs(service="ecs-tasks.amazonaws.com", statements=_task_statements(args)),
+            opts=child_opts,
+        )
+        execution_role = ServiceRole(
+            f"{name}-execution-role",
+            ServiceRoleArgs(
+                service="ecs-tasks.amazonaws.com", statements=_execution_statements(args, logs.arn)
+            ),
+            opts=child_opts,
+        )
+        cluster = aws.ecs.Cluster(name, opts=child_opts)
+        task_definition = aws.ecs.TaskDefinition(
+            name,
+            family=f"{name}-{pulumi.get_stack()}",
+            requires_compatibilities=["FARGATE"],
+            network_mode="awsvpc",
+            runtime_platform={"cpu_architecture": "ARM64", "operating_system_family": "LINUX"},
+            cpu=CPU,
+            memory=MEMORY,
+            task_role_arn=task_role.arn,
+            execution_role_arn=execution_role.arn,
+            container_definitions=pulumi.Output.json_dumps([_container(args, logs.name)]),
+            opts=child_opts,
+        )
+        # With room between the two, scaling owns the count and an `up` must not reset it. Without, the
+        # program does: to register a target moves no task.
+        scales = args.tasks_max > args.tasks_min
+        service = aws.ecs.Service(
+            name,
+            cluster=cluster.arn,
+            task_definition=task_definition.arn,
+            launch_type="FARGATE",
+            desired_count=args.tasks_min,
+            deployment_minimum_healthy_percent=args.deployment_minimum_percent,
+            deployment_maximum_percent=args.deployment_maximum_percent,
+            deployment_circuit_breaker={"enable": True, "rollback": True},
+            network_configuration={
+                "subnets": args.network.subnet_ids,
+                "security_groups": [args.network.task_security_group_id],
+                "assign_public_ip": False,
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[task_role, execution_role],
+                ignore_changes=["desiredCount"] if scales else None,
+            ),
+        )
+        scalable = aws.appautoscaling.Target(
+            f"{name}-scaling",
+            service_namespace="ecs",
+            scalable_dimension="ecs:service:DesiredCount",
+            resource_id=pulumi.Output.format("service/{0}/{1}", cluster.name, service.name),
+            min_capacity=args.tasks_min,
+            max_capacity=args.tasks_max,
+            opts=child_opts,
+        )
+        if args.scaling_metric:
+            aws.appautoscaling.Policy(
+                f"{name}-tracking",
+                policy_type="TargetTrackingScaling",
+                service_namespace=scalable.service_namespace,
+                scalable_dimension=scalable.scalable_dimension,
+                resource_id=scalable.resource_id,
+                target_tracking_scaling_policy_configuration={
+                    "predefined_metric_specification": {
+                        "predefined_metric_type": METRICS[args.scaling_metric]
+                    },
+                    "target_value": args.scaling_target,
+                },
+                opts=child_opts,
+            )
+
+        self.cluster_name = cluster.name
+        self.service_name = service.name
+        self.log_group_name = logs.name
+        self.register_outputs(
+            {
+                "clusterName": self.cluster_name,
+                "serviceName": self.service_name,
+                "logGroupName": self.log_group_name,
+            }
+        )
+
+
+def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:
+    return [
+        allow(
+            [
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:ChangeMessageVisibility",
+                "sqs:GetQueueAttributes",
+            ],
+            [queue.arn for queue in args.slots.queues],
+        ),
+        allow(["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], args.table.table_arn),
+        allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], args.leases.table_arn),
+    ]
+
+
+def _execution_statements(
+    args: ConsumerServiceArgs, log_group_arn: pulumi.Output[str]
+) -> Sequence[Statement]:
+    logging = allow(
+        ["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.format("{0}:*", log_group_arn)
+    )
+    if args.image.repository_arn is None:
+        return [logging]
+    return [
+        logging,
+        allow(["ecr:GetAuthorizationToken"], "*"),
+        allow(
+            ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
+            args.image.repository_arn,
+        ),
+    ]
+
+
+def _container(args: ConsumerServiceArgs, log_group_name: pulumi.Output[str]) -> dict[str, object]:
+    environment = {
+        "STATECAST_TABLE": args.table.table_name,
+        "STATECAST_LEASES_TABLE": args.leases.table_name,
+        "STATECAST_SLOT_QUEUE_URLS": pulumi.Output.json_dumps([queue.url for queue in args.slots.queues]),
+        "STATECAST_LONG_POLL_SECONDS": str(args.long_poll_seconds),
+        "STATECAST_VISIBILITY_TIMEOUT_SECONDS": str(args.slots.args.visibility_timeout_seconds),
+        "STATECAST_SLOT_RETENTION_SECONDS": str(args.slots.args.retention_seconds),
+        "STATECAST_MAX_RECEIVES": str(args.slots.args.max_receives),
+        "STATECAST_LEASE_SECONDS": str(args.lease_seconds),
+        "STATECAST_PORT": str(PORT),
+    }
+    return {
+        "name": "consumer",
+        "image": args.image.uri,
+        "essential": True,
+        "command": ["python", "-m", "consumer"],
+        "environment": [{"name": key, "value": value} for key, value in environment.items()],
+        "user": USER,
+        "readonlyRootFilesystem": True,
+        "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
+        # The image has no curl, and a Dockerfile's HEALTHCHECK does not count here.
+        "healthCheck": {
+            "command": ["CMD", "python", "-m", "consumer.check"],
+            "interval": 10,
+            "timeout": 5,
+            "retries": 3,
+            "startPeriod": 60,
+        },
+        "stopTimeout": 30,
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": log_group_name,
+                "awslogs-region": args.region,
+                "awslogs-stream-prefix": "task",
+            },
+        },
+    }

@@ -1,0 +1,70 @@
+"""A queue for messages that could not be handled, and the alarm that says so."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.alarm import alarm_above
+from components.policy_document import allow_topic_to_send, deny_plain_http, document
+
+# A message keeps the time at which it entered its first queue, so this queue must outlast it. The most:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+LONGEST_RETENTION_SECONDS = 14 * 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetterQueueArgs:
+    """What a DeadLetterQueue is made of."""
+
+    alarm_topic_arn: pulumi.Input[str]
+    """Who is told when it is not empty, and when it is empty again."""
+    sending_topic_arn: pulumi.Input[str] | None = None
+    """The topic whose failed deliveries it takes, if any. A topic that may not send loses them in silence."""
+
+
+class DeadLetterQueue(pulumi.ComponentResource):
+    """An encrypted queue, over TLS only, with an alarm on its first message."""
+
+    arn: pulumi.Output[str]
+    """The queue's ARN."""
+    url: pulumi.Output[str]
+    """The queue's URL."""
+    alarm_name: pulumi.Output[str]
+    """The alarm's name."""
+
+    def __init__(
+        self, name: str, args: DeadLetterQueueArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("statecast:components:DeadLetterQueue", name, None, opts)
+        child_opts = pulumi.ResourceOptions(parent=self)
+
+        queue = aws.sqs.Queue(
+            name,
+            message_retention_seconds=LONGEST_RETENTION_SECONDS,
+            sqs_managed_sse_enabled=True,
+            opts=child_opts,
+        )
+        statements = [deny_plain_http("sqs:*", queue.arn)]
+        if args.sending_topic_arn is not None:
+            statements.append(allow_topic_to_send(args.sending_topic_arn, queue.arn))
+        aws.sqs.QueuePolicy(
+            f"{name}-policy", queue_url=queue.url, policy=document(*statements), opts=child_opts
+        )
+        alarm = alarm_above(
+            0,
+            f"{name}-alarm",
+            description="Messages that could not be handled wait here.",
+            namespace="AWS/SQS",
+            # Messages that SQS itself moves here do not count in NumberOfMessagesSent.
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": queue.name},
+            statistic="Maximum",
+            topic_arn=args.alarm_topic_arn,
+            opts=child_opts,
+        )
+
+        self.arn = queue.arn
+        self.url = queue.url
+        self.alarm_name = alarm.name
+        self.register_outputs({"arn": self.arn, "url": self.url, "alarmName": self.alarm_name})

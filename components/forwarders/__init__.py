@@ -1,0 +1,15 @@
+"""The forwarders, by the name of their variant. A new one is a file beside these and an entry here."""
+
+from collections.abc import Callable, Mapping
+
+from components.forwarders import lambda_forwarder
+from components.forwarders.forwarder import Forwarder, ForwarderArgs
+from components.forwarders.lambda_forwarder import FunctionSettings
+from components.forwarders.pipe_forwarder import PipeForwarder
+
+__all__ = ["FORWARDERS", "Forwarder", "ForwarderArgs"]
+
+FORWARDERS: Mapping[str, Callable[[str, ForwarderArgs, FunctionSettings], Forwarder]] = {
+    "lambda": lambda_forwarder.from_settings,
+    "pipe": lambda name, args, _: PipeForwarder(name, args),
+}

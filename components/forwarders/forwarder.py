@@ -1,0 +1,46 @@
+"""What every forwarder is: something that reads the table's stream and publishes each record to the topic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.policy_document import Statement, allow
+
+# Without bounds, one record that cannot be published blocks its shard until it expires, a day later.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+MAXIMUM_RETRIES = 10
+MAXIMUM_RECORD_AGE_SECONDS = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwarderArgs:
+    """What every forwarder is made of."""
+
+    stream_arn: pulumi.Input[str]
+    """The table's stream."""
+    topic_arn: pulumi.Input[str]
+    """The topic that takes the changes."""
+    alarm_topic_arn: pulumi.Input[str]
+    """Who is told when the forwarder fails."""
+    log_retention_days: pulumi.Input[int]
+    """How long its logs are kept."""
+
+
+class Forwarder(pulumi.ComponentResource):
+    """A component that forwards; the topic admits its role."""
+
+    role_arn: pulumi.Output[str]
+    """The role that publishes."""
+
+
+def forwarding(args: ForwarderArgs, failure_queue_arn: pulumi.Input[str]) -> Sequence[Statement]:
+    """What a forwarder's role may do: read the stream, publish to the topic, queue what failed."""
+    return [
+        allow(
+            ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], args.stream_arn
+        ),
+        allow(["dynamodb:ListStreams"], "*"),
+        allow(["sns:Publish"], args.topic_arn),
+        allow(["sqs:SendMessage"], failure_queue_arn),
+    ]

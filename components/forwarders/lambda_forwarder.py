@@ -1,0 +1,153 @@
+"""Stream → Lambda → topic."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pulumi
+import pulumi_aws as aws
+
+from components.alarm import alarm_above
+from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.forwarders.forwarder import (
+    MAXIMUM_RECORD_AGE_SECONDS,
+    MAXIMUM_RETRIES,
+    Forwarder,
+    ForwarderArgs,
+    forwarding,
+)
+from components.policy_document import allow
+from components.service_role import ServiceRole, ServiceRoleArgs
+
+PROGRAM = Path(__file__).parents[2]
+# A change is due in 2 s. A record this old, after a minute of it, means that the stream is not being read.
+LATE_MILLISECONDS = 30_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LambdaForwarderArgs(ForwarderArgs):
+    """What a LambdaForwarder is made of."""
+
+    memory: pulumi.Input[int]
+    """The function's memory, MB."""
+    snap_start: bool
+    """Start from a snapshot, where the region has it: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
+    partial_failure: pulumi.Input[str]
+    """`report` the records that were not published, or `raise` where the stream's poller ignores reports."""
+
+
+class LambdaForwarder(Forwarder):
+    """A function that publishes the stream's records in tens, marked `forwarder=lambda`."""
+
+    def __init__(
+        self, name: str, args: LambdaForwarderArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("statecast:components:LambdaForwarder", name, None, opts)
+        child_opts = pulumi.ResourceOptions(parent=self)
+
+        failures = DeadLetterQueue(
+            f"{name}-dlq", DeadLetterQueueArgs(alarm_topic_arn=args.alarm_topic_arn), opts=child_opts
+        )
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs", retention_in_days=args.log_retention_days, opts=child_opts
+        )
+        role = ServiceRole(
+            f"{name}-role",
+            ServiceRoleArgs(
+                service="lambda.amazonaws.com",
+                statements=[
+                    *forwarding(args, failures.arn),
+                    allow(
+                        ["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.format("{0}:*", logs.arn)
+                    ),
+                ],
+            ),
+            opts=child_opts,
+        )
+        # A version with a snapshot is billed for as long as it exists, and an updated function keeps its old
+        # ones. So a change makes a new function, of one version, and then deletes the old one whole. The
+        # alias goes with its function; the mapping, which holds the place in the stream, moves to the new.
+        function = aws.lambda_.Function(
+            name,
+            runtime="python3.13",
+            architectures=["arm64"],
+            handler="handler.handle",
+            code=_source(Path("functions/forwarder")),
+            memory_size=args.memory,
+            timeout=30,
+            role=role.arn,
+            environment={"variables": {"TOPIC_ARN": args.topic_arn, "PARTIAL_FAILURE": args.partial_failure}},
+            logging_config={"log_format": "JSON", "log_group": logs.name},
+            publish=True,
+            snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role], replace_on_changes=["*"]),
+        )
+        alias = aws.lambda_.Alias(
+            f"{name}-alias", function_name=function.name, function_version=function.version, opts=child_opts
+        )
+        aws.lambda_.EventSourceMapping(
+            f"{name}-mapping",
+            event_source_arn=args.stream_arn,
+            function_name=alias.arn,
+            # LATEST can miss what is written while the mapping is made.
+            starting_position="TRIM_HORIZON",
+            batch_size=100,
+            bisect_batch_on_function_error=True,
+            function_response_types=["ReportBatchItemFailures"],
+            maximum_retry_attempts=MAXIMUM_RETRIES,
+            maximum_record_age_in_seconds=MAXIMUM_RECORD_AGE_SECONDS,
+            destination_config={"on_failure": {"destination_arn": failures.arn}},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+        )
+        alarm_above(
+            LATE_MILLISECONDS,
+            f"{name}-late",
+            description="The function reads the stream late.",
+            namespace="AWS/Lambda",
+            metric="IteratorAge",
+            dimensions={"FunctionName": function.name},
+            statistic="Maximum",
+            topic_arn=args.alarm_topic_arn,
+            opts=child_opts,
+        )
+
+        self.role_arn = role.arn
+        self.register_outputs({"roleArn": self.role_arn})
+
+
+class FunctionSettings(Protocol):
+    """The settings of forwarders that are functions."""
+
+    @property
+    def lambda_memory(self) -> int:
+        """Memory, MB."""
+        ...
+
+    @property
+    def snap_start(self) -> bool:
+        """Start from a snapshot."""
+        ...
+
+    @property
+    def partial_failure(self) -> str:
+        """`report` or `raise`."""
+        ...
+
+
+def from_settings(name: str, args: ForwarderArgs, settings: FunctionSettings) -> LambdaForwarder:
+    """The forwarder as a stack's settings describe it."""
+    return LambdaForwarder(
+        name,
+        LambdaForwarderArgs(
+            **vars(args),
+            memory=settings.lambda_memory,
+            snap_start=settings.snap_start,
+            partial_failure=settings.partial_failure,
+        ),
+    )
+
+
+def _source(folder: Path) -> pulumi.AssetArchive:
+    # Modules alone: a __pycache__ would change the archive's hash, and with it the function.
+    modules = sorted(module.name for module in (PROGRAM / folder).glob("*.py"))
+    return pulumi.AssetArchive({module: pulumi.FileAsset(str(folder / module)) for module in modules})

@@ -1,0 +1,69 @@
+"""A queue that loses nothing in silence."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.policy_document import allow_topic_to_send, deny_plain_http, document
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardedQueueArgs:
+    """What a GuardedQueue is made of."""
+
+    topic_arn: pulumi.Input[str]
+    """The topic that may send to it, and whose failed deliveries its dead-letter queue takes."""
+    alarm_topic_arn: pulumi.Input[str]
+    """Who is told when a message is given up."""
+    retention_seconds: int
+    """How long a message waits for a receiver, 60 to 1,209,600."""
+    visibility_timeout_seconds: int
+    """How long a received message is hidden before it is delivered again."""
+    max_receives: int
+    """Receives before a message is given up. Times the visibility timeout it must be below the retention."""
+
+
+class GuardedQueue(pulumi.ComponentResource):
+    """An encrypted queue for one topic's messages, over TLS only, with a DeadLetterQueue."""
+
+    arn: pulumi.Output[str]
+    """The queue's ARN."""
+    url: pulumi.Output[str]
+    """The queue's URL."""
+    dead_letter_queue: DeadLetterQueue
+    """Where messages go that were received too often."""
+
+    def __init__(self, name: str, args: GuardedQueueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("statecast:components:GuardedQueue", name, None, opts)
+        child_opts = pulumi.ResourceOptions(parent=self)
+
+        self.dead_letter_queue = DeadLetterQueue(
+            f"{name}-dlq",
+            DeadLetterQueueArgs(alarm_topic_arn=args.alarm_topic_arn, sending_topic_arn=args.topic_arn),
+            opts=child_opts,
+        )
+        queue = aws.sqs.Queue(
+            name,
+            message_retention_seconds=args.retention_seconds,
+            visibility_timeout_seconds=args.visibility_timeout_seconds,
+            sqs_managed_sse_enabled=True,
+            redrive_policy=pulumi.Output.json_dumps(
+                {"deadLetterTargetArn": self.dead_letter_queue.arn, "maxReceiveCount": args.max_receives}
+            ),
+            opts=child_opts,
+        )
+        aws.sqs.QueuePolicy(
+            f"{name}-policy",
+            queue_url=queue.url,
+            policy=document(
+                deny_plain_http("sqs:*", queue.arn),
+                allow_topic_to_send(args.topic_arn, queue.arn),
+            ),
+            opts=child_opts,
+        )
+
+        self.arn = queue.arn
+        self.url = queue.url
+        self.register_outputs({"arn": self.arn, "url": self.url})

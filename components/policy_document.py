@@ -1,0 +1,45 @@
+"""IAM policy documents, from statements."""
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+
+Statement = Mapping[str, object]
+
+
+def document(*statements: Statement) -> pulumi.Output[str]:
+    """A policy document, JSON, of statements whose values may be outputs."""
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(actions: Sequence[str], resources: object) -> Statement:
+    """Allow a role these actions on these resources (an ARN or a list of ARNs)."""
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resources}
+
+
+def trust(service: str, condition: Mapping[str, object] | None = None) -> pulumi.Output[str]:
+    """The document by which a service may assume a role."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return document(statement | ({"Condition": condition} if condition else {}))
+
+
+def allow_topic_to_send(topic_arn: pulumi.Input[str], queue_arn: pulumi.Input[str]) -> Statement:
+    """Allow one topic, and no other, to send to a queue."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+    }
+
+
+def deny_plain_http(action: str, resource: pulumi.Input[str]) -> Statement:
+    """Deny everyone an action that does not come over TLS."""
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": resource,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }

@@ -1,0 +1,40 @@
+"""A role that one service may assume."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.policy_document import Statement, document, trust
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceRoleArgs:
+    """What a ServiceRole is made of."""
+
+    service: str
+    """Who may assume it, such as `lambda.amazonaws.com`."""
+    statements: Sequence[Statement]
+    """All that it may do."""
+    condition: Mapping[str, object] | None = None
+    """When the service may assume it, if not always."""
+
+
+class ServiceRole(pulumi.ComponentResource):
+    """A role with one policy. What must find the policy in place depends on this component."""
+
+    arn: pulumi.Output[str]
+    """The role's ARN."""
+
+    def __init__(self, name: str, args: ServiceRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("statecast:components:ServiceRole", name, None, opts)
+        child_opts = pulumi.ResourceOptions(parent=self)
+
+        role = aws.iam.Role(name, assume_role_policy=trust(args.service, args.condition), opts=child_opts)
+        aws.iam.RolePolicy(
+            f"{name}-policy", role=role.name, policy=document(*args.statements), opts=child_opts
+        )
+
+        self.arn = role.arn
+        self.register_outputs({"arn": role.arn})

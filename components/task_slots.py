@@ -1,0 +1,64 @@
+"""The slots that running tasks lease."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.guarded_queue import GuardedQueue, GuardedQueueArgs
+
+
+def slot_count(tasks_max: int, deployment_maximum_percent: int) -> int:
+    """Slots for all tasks at once: a rolling deployment starts new ones before it stops the old."""
+    return -(-tasks_max * deployment_maximum_percent // 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSlotsArgs(GuardedQueueArgs):
+    """What TaskSlots are made of: a number of equal queues."""
+
+    count: int
+    """How many."""
+
+
+class TaskSlots(pulumi.ComponentResource):
+    """As many queues as tasks can run at once, each with its dead-letter queue, alarm and subscription."""
+
+    queues: Sequence[GuardedQueue]
+    """The slots' queues; a slot's number is its place in the list."""
+    args: TaskSlotsArgs
+    """What they are made of."""
+
+    def __init__(self, name: str, args: TaskSlotsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("statecast:components:TaskSlots", name, None, opts)
+
+        self.queues = [self._slot(f"{name}-{number:02}", args) for number in range(args.count)]
+        self.args = args
+        self.register_outputs({"queueUrls": [queue.url for queue in self.queues]})
+
+    def _slot(self, name: str, args: TaskSlotsArgs) -> GuardedQueue:
+        queue = GuardedQueue(name, args, opts=pulumi.ResourceOptions(parent=self))
+        # Raw delivery stays off: the envelope's Timestamp says when SNS took the message.
+        aws.sns.TopicSubscription(
+            f"{name}-subscription",
+            topic=args.topic_arn,
+            protocol="sqs",
+            endpoint=queue.arn,
+            redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": queue.dead_letter_queue.arn}),
+            # Both queues' policies come first: what SNS may not deliver, it drops.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[queue]),
+        )
+        return queue
+
+    @property
+    def descriptions(self) -> list[dict[str, pulumi.Output[str]]]:
+        """Each slot's `queueUrl`, `dlqUrl` and `alarmName`."""
+        return [
+            {
+                "queueUrl": queue.url,
+                "dlqUrl": queue.dead_letter_queue.url,
+                "alarmName": queue.dead_letter_queue.alarm_name,
+            }
+            for queue in self.queues
+        ]
