@@ -1,8 +1,8 @@
 """Stand-in for the queue depths that SQS gives CloudWatch: the emulator has no such metric.
 
 It looks at each alarm on ApproximateNumberOfMessagesVisible, compares the queue's depth with the threshold
-and sets the alarm's state when it differs; the emulator then runs the alarm's actions. CloudWatch does so once a
-minute. In the emulator a message moves to a dead-letter queue when its own queue is next received from.
+and sets the alarm's state when it differs; the emulator then runs the alarm's actions. CloudWatch does so
+once a minute. In the emulator a message moves to a dead-letter queue when its queue is next received from.
 """
 
 import operator

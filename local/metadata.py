@@ -45,7 +45,7 @@ class MetadataServer:
     def add(self, task: dict[str, Any], definition: dict[str, Any]) -> str:
         """Serve a task as DescribeTasks gives it; returns its ECS_CONTAINER_METADATA_URI_V4."""
         assert self._server, "start() comes first"
-        path = metadata_path(task["taskArn"])
+        path = f"/v4/{task['taskArn'].rpartition('/')[2]}"
         image = definition["containerDefinitions"][0]
         states = {"DesiredStatus": "RUNNING", "KnownStatus": "RUNNING"}
         container = {"Name": image["name"], "Image": image.get("image", ""), "Type": "NORMAL", **states}
@@ -64,10 +64,5 @@ class MetadataServer:
 
     def remove(self, arn: str) -> None:
         """Forget a task."""
-        for path in (metadata_path(arn), f"{metadata_path(arn)}/task"):
-            self._documents.pop(path, None)
-
-
-def metadata_path(arn: str) -> str:
-    """The path of a task's metadata."""
-    return f"/v4/{arn.rsplit('/', 1)[-1]}"
+        path = f"/v4/{arn.rpartition('/')[2]}"
+        del self._documents[path], self._documents[f"{path}/task"]

@@ -7,7 +7,6 @@ before it was killed is still there.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,14 +20,6 @@ MAX_LINE_BYTES = 262_144 - EVENT_OVERHEAD_BYTES
 """A longer line becomes several events, as with the driver."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LogStream:
-    """Where a task's output goes."""
-
-    group: str
-    name: str
 
 
 def next_batch(file: BinaryIO, *, ended: bool) -> list[str]:
@@ -59,39 +50,39 @@ class TaskLogs:
 
     def __init__(self, account: Account) -> None:
         self._logs = account.client("logs")
-        self._followed: list[tuple[BinaryIO, LogStream, Callable[[], bool]]] = []
+        self._followed: list[tuple[BinaryIO, str, str, Callable[[], bool]]] = []
 
-    def create(self, stream: LogStream) -> None:
+    def create(self, group: str, stream: str) -> None:
         """Make a stream; ClientError when its group does not exist."""
-        self._logs.create_log_stream(logGroupName=stream.group, logStreamName=stream.name)
+        self._logs.create_log_stream(logGroupName=group, logStreamName=stream)
 
-    def follow(self, path: Path, stream: LogStream, has_ended: Callable[[], bool]) -> None:
+    def follow(self, path: Path, group: str, stream: str, has_ended: Callable[[], bool]) -> None:
         """Carry what appears in a file to a stream, until the file's writer has ended."""
-        self._followed.append((path.open("rb"), stream, has_ended))
+        self._followed.append((path.open("rb"), group, stream, has_ended))
 
     def round(self) -> None:
         """Carry what has been printed since the last round."""
         for followed in list(self._followed):
-            file, stream, has_ended = followed
+            file, group, stream, has_ended = followed
             ended = has_ended()  # asked first: what was printed before the end is then read to its last line
             try:
-                self._carry(file, stream, ended=ended)
+                self._carry(file, group, stream, ended=ended)
             except self._logs.exceptions.ResourceNotFoundException:
-                logger.warning("%s is gone: what else its task prints is in %s only", stream, file.name)
+                logger.warning(
+                    "%s %s is gone: the rest of its task's output is in %s", group, stream, file.name
+                )
                 ended = True
             if ended:
                 file.close()
                 self._followed.remove(followed)
 
-    def _carry(self, file: BinaryIO, stream: LogStream, *, ended: bool) -> None:
+    def _carry(self, file: BinaryIO, group: str, stream: str, *, ended: bool) -> None:
         start = file.tell()
         while lines := next_batch(file, ended=ended):
             now = int(time.time() * 1000)
             events = [{"timestamp": now, "message": line} for line in lines]
             try:
-                self._logs.put_log_events(
-                    logGroupName=stream.group, logStreamName=stream.name, logEvents=events
-                )
+                self._logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
             except BaseException:
                 file.seek(start)  # the same lines again in the next round
                 raise

@@ -69,6 +69,7 @@ class TaskProcess:
             **environment,
         }
         self._folder = folder
+        self._url = ""
         self._ready = self._stopping = False
         self._slot: str | None = None
         self._health = Health()

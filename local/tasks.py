@@ -1,8 +1,8 @@
 """The ECS agent and service scheduler that the emulator lacks: it lists tasks as RUNNING and runs nothing.
 
-Twice a second its list is compared with the processes. A task that is listed gets a process; one that is listed no
-more loses it; one whose process died, or is unhealthy, is reported by StopTask; and a service that is short of tasks
-is told to look again. What runs is written to `tasks.json`.
+Twice a second its list is compared with the processes. A task that is listed gets a process; one that is no
+longer listed loses it; one whose process died, or is unhealthy, is reported by StopTask; and a service that
+is short of tasks is told to look again. What runs is written to `tasks.json`.
 """
 
 import json
@@ -21,13 +21,13 @@ from botocore.exceptions import ClientError
 from local.emulator import Account
 from local.metadata import MetadataServer
 from local.task_definition import read_container
-from local.task_logs import LogStream, TaskLogs
+from local.task_logs import TaskLogs
 from local.task_process import TaskProcess
 
 CHECKS_AT_ONCE = 2
 """Health checks under way together: all tasks share this host, and twenty at once would disturb them."""
 FAILED_STARTS_SECONDS = 300.0
-LONGEST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Plan:
 
 
 def plan(listed: AbstractSet[str], known: Mapping[str, str | None]) -> Plan:
-    """Compare the tasks that the emulator wants running with those that are known, each with its failure if any."""
+    """Compare the tasks that the emulator wants running with the known ones, each with its failure if any."""
     return Plan(
         start=listed - known.keys(),
         stop=known.keys() - listed,
@@ -53,7 +53,7 @@ def plan(listed: AbstractSet[str], known: Mapping[str, str | None]) -> Plan:
 def replacement_time(failed_starts: Sequence[float], now: float) -> float:
     """When a service may start tasks again: 1 s after its last failed start, doubled for each before it.
 
-    ECS throttles a service whose tasks keep failing to start up to 27 minutes, here it is a minute:
+    ECS goes up to 27 minutes, and slows down only tasks that never run; there, starting one takes a while anyhow:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
 
     Args:
@@ -61,7 +61,7 @@ def replacement_time(failed_starts: Sequence[float], now: float) -> float:
         now: on the same clock.
     """
     recent = [at for at in failed_starts if now - at < FAILED_STARTS_SECONDS]
-    return recent[-1] + min(LONGEST_PAUSE_SECONDS, 2.0 ** (len(recent) - 1)) if recent else now
+    return recent[-1] + min(LONGEST_PAUSE_SECONDS, 2 ** (len(recent) - 1)) if recent else now
 
 
 class Tasks:
@@ -141,10 +141,9 @@ class Tasks:
             "taskDefinition"
         ]
         container = read_container(definition)
-        stream = None
+        stream = f"{container.log_prefix}/{container.name}/{task_id}"
         if container.log_group:
-            stream = LogStream(container.log_group, f"{container.log_prefix}/{container.name}/{task_id}")
-            self._logs.create(stream)
+            self._logs.create(container.log_group, stream)
         environment = {
             **self._account.environment(),
             "ECS_CONTAINER_METADATA_URI_V4": self._metadata.add(task, definition),
@@ -154,8 +153,8 @@ class Tasks:
         output.parent.mkdir(exist_ok=True)
         process.start(output)
         self._tasks[arn] = process
-        if stream:
-            self._logs.follow(output, stream, process.has_ended)
+        if container.log_group:
+            self._logs.follow(output, container.log_group, stream, process.has_ended)
         logger.info("%s: started as process %s", arn, process.pid)
 
     def _report(self, cluster: str, arn: str, failure: str, now: float) -> None:
@@ -184,15 +183,14 @@ class Tasks:
 
     def _replace(self, cluster: str, now: float) -> None:
         """Have each service that is short of tasks start some, unless its tasks keep failing."""
-        for some in chunks(
-            self._pages("list_services", "serviceArns", cluster), 10
-        ):  # DescribeServices: no more
+        arns = self._pages("list_services", "serviceArns", cluster)
+        for some in chunks(arns, 10):  # DescribeServices takes no more
             for service in self._ecs.describe_services(cluster=cluster, services=some)["services"]:
                 failed_starts = self._failed_starts[service["serviceArn"]]
                 short = service["runningCount"] < service["desiredCount"]
                 if short and replacement_time(failed_starts, now) <= now:
-                    # An update of nothing has the emulator count the tasks. Giving the desired count as read above
-                    # would undo a change that somebody made meanwhile.
+                    # An update of nothing has the emulator count the tasks. With the desired count as read
+                    # above, it would undo a change that somebody made meanwhile.
                     self._ecs.update_service(cluster=cluster, service=service["serviceArn"])
 
     def _watch(self) -> None:
