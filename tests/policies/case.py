@@ -1,0 +1,45 @@
+"""A case: a few resources in a stack of many, and those of them that a rule must name.
+
+Each resource's name begins with the `at` that the case is given, so that no two cases share one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Build = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    rule: str
+    outcome: str
+    build: Build
+    violating: frozenset[str]
+
+    @property
+    def at(self) -> str:
+        return f"{self.rule}_{self.build.__name__.replace('_', '-')}_"
+
+
+class Cases(list[Case]):
+    """The cases of one rule."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def fails(self, *violating: str) -> Callable[[Build], Build]:
+        return self._add("fails", *violating)
+
+    def passes(self, build: Build) -> Build:
+        return self._add("passes")(build)
+
+    def not_applicable(self, build: Build) -> Build:
+        return self._add("not applicable")(build)
+
+    def _add(self, outcome: str, *violating: str) -> Callable[[Build], Build]:
+        def add(build: Build) -> Build:
+            self.append(Case(self._rule, outcome, build, frozenset(violating)))
+            return build
+
+        return add

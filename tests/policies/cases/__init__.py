@@ -1,0 +1,1 @@
+"""The cases of each rule, and the resources that they share."""
