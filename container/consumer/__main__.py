@@ -1,0 +1,66 @@
+"""`python -m consumer`: one task."""
+
+import json
+import os
+import signal
+import sys
+from threading import Thread
+from typing import Any
+from urllib.request import urlopen
+
+import boto3
+from botocore.config import Config
+
+from consumer.server import make_server
+from consumer.settings import SettingError, Settings
+from consumer.task import Task
+
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+# Below the 30 seconds after which ECS kills: what a hanging call leaves in hand is delivered again.
+STOP_SECONDS = 20.0
+RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
+
+
+def main() -> int:
+    """Run until SIGTERM; the exit status."""
+    # Blocked before there are threads to inherit it, and taken by `sigwait`: no handler interrupts anything.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        settings = Settings.from_environment(os.environ)
+        task = make_task(settings, task_arn(settings.metadata_uri))
+        answer = make_server(task, settings.port)
+    except (SettingError, OSError) as error:
+        print(f"consumer: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    runner = Thread(target=task.run, name="task", daemon=True)
+    runner.start()
+    Thread(target=answer, name="server", daemon=True).start()
+    signal.sigwait(STOP_SIGNALS)
+    task.stop()
+    runner.join(STOP_SECONDS)
+    return 1 if runner.is_alive() else 0
+
+
+def task_arn(metadata_uri: str) -> str:
+    """The task's ARN; raises OSError.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
+    """
+    with urlopen(f"{metadata_uri}/task", timeout=5) as answer:
+        return json.load(answer)["TaskARN"]
+
+
+def make_task(settings: Settings, arn: str) -> Task:
+    """The task with its clients."""
+    session: Any = boto3.Session()
+    dynamodb = session.client("dynamodb", config=Config(retries=RETRIES, connect_timeout=2, read_timeout=10))
+    # The answer to a long poll comes at its end.
+    sqs = session.client(
+        "sqs",
+        config=Config(retries=RETRIES, connect_timeout=5, read_timeout=settings.long_poll_seconds + 10),
+    )
+    return Task(settings, arn, dynamodb, sqs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

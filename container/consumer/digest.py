@@ -1,0 +1,29 @@
+"""The digest: an order-independent fingerprint of a set of items."""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+SYSTEM_PREFIX = "statecast:"
+_MASK = (1 << 128) - 1
+
+
+def weight(item_id: str) -> int:
+    """K(id): BLAKE2b-128 of the id's UTF-8 with the lowest bit set; 0 for the system's own ids."""
+    if item_id.startswith(SYSTEM_PREFIX):
+        return 0
+    return int.from_bytes(blake2b(item_id.encode(), digest_size=16).digest(), "big") | 1
+
+
+def term(item_weight: int, version: int) -> int:
+    """What one item adds to the sum: K(id) · (2 · version + 1), not reduced."""
+    return item_weight * (2 * version + 1)
+
+
+def printed(total: int) -> str:
+    """A sum of terms, modulo 2¹²⁸, as 32 hex digits."""
+    return f"{total & _MASK:032x}"
+
+
+def digest_of(items: Iterable[tuple[str, int]]) -> str:
+    """The digest of (id, version) pairs, in any order, as 32 hex digits."""
+    return printed(sum(term(weight(item_id), version) for item_id, version in items))

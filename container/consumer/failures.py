@@ -1,0 +1,62 @@
+"""Calls that fail in a row: when the next try is due, and what there is to say about it."""
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumer.clock import steady
+
+# What a call to AWS raises once boto3 has given up its own retries.
+CALL_ERRORS = (BotoCoreError, ClientError)
+
+LONGEST_DELAY_SECONDS = 20.0
+THROTTLED = {
+    "LimitExceededException",
+    "OverLimit",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+}
+
+
+class Trouble(NamedTuple):
+    """Something that failed each time it was tried, over `seconds`."""
+
+    what: str
+    seconds: float
+    reason: str
+    throttled: bool
+
+
+class Failures:
+    """The failures of one kind of call since it last succeeded. `what` completes 'cannot …'."""
+
+    def __init__(self, what: str, clock: Callable[[], float] = steady) -> None:
+        self._what = what
+        self._clock = clock
+        self._count = 0
+        self._since = self._last = 0.0
+        self._reason = ""
+        self._throttled = False
+
+    def add(self, error: Exception) -> float:
+        """Note a failure; the seconds to wait before the next try (exponential, full jitter)."""
+        self._last = self._clock()
+        if not self._count:
+            self._since = self._last
+        self._count += 1
+        self._reason = str(error)
+        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+        self._throttled = code in THROTTLED or "Throttl" in code
+        return random.uniform(0, min(LONGEST_DELAY_SECONDS, 0.25 * 2 ** min(self._count, 10)))
+
+    def clear(self) -> None:
+        """It succeeded."""
+        self._count = 0
+
+    def trouble(self) -> Trouble | None:
+        """What is wrong, if the last call failed."""
+        if not self._count:
+            return None
+        return Trouble(self._what, self._last - self._since, self._reason, self._throttled)

@@ -1,0 +1,177 @@
+"""The inbox: the loop on a slot's queue. Receive, decode, apply, log, and only then delete."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from threading import Event, Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from consumer.clock import now_ms, steady
+from consumer.deliveries import delivery_line, event_line, write
+from consumer.failures import CALL_ERRORS, Failures
+from consumer.lease import Lease
+from consumer.message import SYSTEM_ATTRIBUTES, Delivery, Refusal, decode, from_item
+from consumer.replica import Outcome, Replica
+from consumer.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef, MessageTypeDef
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+BATCH = 10
+# A lease shows the newest few; more would say nothing else.
+POISON_SHOWN = 10
+
+
+class Poison(NamedTuple):
+    """A message that could not be applied on its last receive."""
+
+    message: str
+    id: str | None
+    version: int | None
+    reason: str
+
+
+class Inbox:
+    """One tenure of a slot's queue. Its counts begin at zero."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        task: str,
+        lease: Lease,
+        *,
+        replica: Replica,
+        sqs: "SQSClient",
+        dynamodb: "DynamoDBClient",
+    ) -> None:
+        self.counted: Counter[tuple[str, Outcome]] = Counter()
+        self.lag: dict[str, int] = {}
+        self.refused = 0
+        self.confirmed = 0
+        self.undeleted = 0
+        self.receiving = Failures("receive")
+        self.applying = Failures("read an item that a message only points at")
+        self.active_at = steady()
+        self._settings = settings
+        self._queue_url = settings.slot_queue_urls[int(lease.slot)]
+        self._who = {"task": task, "slot": lease.slot}
+        self._lease = lease
+        self._replica = replica
+        self._sqs = sqs
+        self._dynamodb = dynamodb
+        self._poison: deque[tuple[float, Poison]] = deque(maxlen=POISON_SHOWN)
+        self._closed = Event()
+        self._in_hand = Lock()
+
+    def run(self) -> None:
+        """Receive and handle batches until `close`, or until the lease is lost."""
+        while self._may_go_on():
+            try:
+                messages = self._receive()
+            except CALL_ERRORS as error:
+                self._closed.wait(self.receiving.add(error))
+            else:
+                self.receiving.clear()
+                with self._in_hand:
+                    self.handle(messages)
+            self.active_at = steady()
+
+    def close(self) -> None:
+        """Receive no more; returns when the batch in hand is done, without waiting for a long poll."""
+        self._closed.set()
+        with self._in_hand:
+            pass
+
+    def handle(self, messages: "Sequence[MessageTypeDef]") -> None:
+        """Apply a batch, log it, delete it. What comes too late for the lease is left to the queue."""
+        if not messages or not self._may_go_on():
+            return
+        received_at = now_ms()
+        lines: list[str] = []
+        done: list[DeleteMessageBatchRequestEntryTypeDef] = []
+        for number, message in enumerate(messages):
+            delivery = decode(message, self._settings.table)
+            if isinstance(delivery, Refusal):
+                lines.append(self._refuse(delivery, None))
+                continue
+            try:
+                outcome = self._apply(delivery)
+            except CALL_ERRORS as error:
+                self.applying.add(error)
+                reason = f"the item could not be read: {error}"
+                refusal = Refusal(delivery.message, reason, delivery.receives, delivery.change.id)
+                lines.append(self._refuse(refusal, delivery.change.version))
+                continue
+            self.applying.clear()
+            lines.append(self._count(delivery, outcome, received_at, now_ms()))
+            done.append({"Id": str(number), "ReceiptHandle": message.get("ReceiptHandle", "")})
+        write(lines)
+        if done and self._lease.held():
+            self._delete(done)
+
+    def poison(self) -> list[Poison]:
+        """Messages that were refused on their last receive, for as long as a queue would have kept them."""
+        since = steady() - self._settings.slot_retention_seconds
+        return [poison for at, poison in tuple(self._poison) if at >= since]
+
+    def count(self, outcome: Outcome) -> int:
+        """How many deliveries of this tenure came out so, by either forwarder."""
+        return sum(count for (_, of), count in tuple(self.counted.items()) if of == outcome)
+
+    def _may_go_on(self) -> bool:
+        return not self._closed.is_set() and self._lease.held()
+
+    def _receive(self) -> "Sequence[MessageTypeDef]":
+        answer = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=BATCH,
+            WaitTimeSeconds=self._settings.long_poll_seconds,
+            MessageSystemAttributeNames=SYSTEM_ATTRIBUTES,
+        )
+        return answer.get("Messages", ())
+
+    def _apply(self, delivery: Delivery) -> Outcome:
+        change = delivery.change
+        with self._replica.lock:
+            outcome = self._replica.judge(change)
+            doubtful = delivery.pointer or self._replica.doubts(change, delivery.sqs_sent_at)
+            if outcome != "applied" or not doubtful:
+                return self._replica.apply(change)
+        # Consistent: it gives this write or a later one, or nothing because a delete came after it.
+        item = self._dynamodb.get_item(
+            TableName=self._settings.table, Key={"id": {"S": change.id}}, ConsistentRead=True
+        ).get("Item")
+        self.confirmed += 1
+        current = from_item(item) if item else None
+        if current is None:
+            return "stale"
+        with self._replica.lock:
+            return self._replica.apply(current)
+
+    def _count(self, delivery: Delivery, outcome: Outcome, received_at: int, applied_at: int) -> str:
+        self.counted[delivery.forwarder, outcome] += 1
+        if delivery.written_at is not None:
+            self.lag[delivery.forwarder] = applied_at - delivery.written_at
+        return delivery_line(self._who, delivery, outcome, received_at, applied_at)
+
+    def _refuse(self, refusal: Refusal, version: int | None) -> str:
+        self.refused += 1
+        last = refusal.receives >= self._settings.max_receives
+        if last:
+            poison = Poison(refusal.message, refusal.id, version, refusal.reason)
+            self._poison.append((steady(), poison))
+        return event_line("refused", **self._who, **refusal._asdict(), version=version, last=last)
+
+    def _delete(self, done: "list[DeleteMessageBatchRequestEntryTypeDef]") -> None:
+        try:
+            failed = self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=done).get("Failed", [])
+        except CALL_ERRORS as error:
+            undeleted, reason = len(done), str(error)
+        else:
+            undeleted, reason = len(failed), "; ".join(f"{entry['Code']}" for entry in failed)
+        if undeleted:
+            # They come again, as duplicates.
+            self.undeleted += undeleted
+            write([event_line("undeleted", **self._who, messages=undeleted, reason=reason)])

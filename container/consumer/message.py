@@ -1,0 +1,141 @@
+"""What a queue's message says: a pure decoder from SQS messages, and from items of the table, to changes.
+
+It never raises: whatever cannot be understood is a `Refusal` with its reason.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+Forwarder = Literal["lambda", "pipe"]
+FORWARDERS: tuple[Forwarder, ...] = ("lambda", "pipe")
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: partition keys.
+MAX_ID_BYTES = 2_048
+# A reason quotes what was received; it goes into a log line and into the lease.
+MAX_REASON = 200
+
+# What the inbox must ask SQS for besides the body.
+SYSTEM_ATTRIBUTES = ("SentTimestamp", "ApproximateFirstReceiveTimestamp", "ApproximateReceiveCount")
+
+
+class Change(NamedTuple):
+    """One item's new state. `item` is its DynamoDB JSON, compact; None: deleted."""
+
+    id: str
+    version: int
+    item: str | None
+
+
+class Delivery(NamedTuple):
+    """A message that was understood. Clocks are Unix milliseconds.
+
+    With `pointer` the image was too large for SNS: the item is to be read; `change.item` is its identity.
+    """
+
+    message: str
+    change: Change
+    pointer: bool
+    forwarder: Forwarder
+    receives: int
+    written_at: int | None
+    sns_at: int
+    sqs_sent_at: int
+    sqs_first_received_at: int
+
+
+class Refusal(NamedTuple):
+    """A message that cannot be applied, and why; `id` where it names one."""
+
+    message: str
+    reason: str
+    receives: int
+    id: str | None = None
+
+
+class _RefusedError(Exception):
+    def __init__(self, reason: str, item_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.item_id = item_id
+
+
+def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
+    """What an SQS message (with `SYSTEM_ATTRIBUTES`) means to a replica of `table`."""
+    name = str(message.get("MessageId"))
+    receives = 0
+    try:
+        attributes = message["Attributes"]
+        receives = int(attributes["ApproximateReceiveCount"])
+        sent_at = int(attributes["SentTimestamp"])
+        first_received_at = int(attributes["ApproximateFirstReceiveTimestamp"])
+        envelope = json.loads(message["Body"])
+        record = json.loads(envelope["Message"])
+        sns_at = _milliseconds(envelope["Timestamp"])
+        forwarder: Forwarder = "lambda" if _forwarder(envelope) == "lambda" else "pipe"
+        change, written_at = _change(record, table)
+    except _RefusedError as refused:
+        return Refusal(name, refused.reason[:MAX_REASON], receives, refused.item_id)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+        reason = f"not a stream record in an SNS envelope: {error!r}"
+        return Refusal(name, reason[:MAX_REASON], receives)
+    pointer = change.item is not None and record.get("pointer") is True
+    return Delivery(
+        name, change, pointer, forwarder, receives, written_at, sns_at, sent_at, first_received_at
+    )
+
+
+def from_item(image: Mapping[str, Any]) -> Change | None:
+    """The put that an item read from the table amounts to; None when it carries no version."""
+    try:
+        return Change(image["id"]["S"], int(image["version"]["N"]), compact(image))
+    except (KeyError, ValueError):
+        return None
+
+
+def _change(record: Mapping[str, Any], table: str) -> tuple[Change, int | None]:
+    source = record["eventSourceARN"]
+    if f":table/{table}/" not in source:
+        raise _RefusedError(f"a change of another table: {source}")
+    body = record["dynamodb"]
+    item_id: str = body["Keys"]["id"]["S"]
+    if not 0 < len(item_id.encode()) <= MAX_ID_BYTES:
+        raise _RefusedError(f"the key 'id' is not of 1 to {MAX_ID_BYTES:,} bytes")
+    event = record["eventName"]
+    if event == "REMOVE":
+        return Change(item_id, _version(body["OldImage"], item_id) + 1, None), None
+    if event not in {"INSERT", "MODIFY"}:
+        raise _RefusedError(f"eventName is {event!r}, not INSERT, MODIFY or REMOVE", item_id)
+    image = body["NewImage"]
+    written_at = image.get("writtenAt")
+    return (
+        Change(item_id, _version(image, item_id), compact(image)),
+        int(written_at["N"]) if written_at else None,
+    )
+
+
+def _version(image: Mapping[str, Any], item_id: str) -> int:
+    try:
+        return int(image["version"]["N"])
+    except (KeyError, TypeError, ValueError):
+        raise _RefusedError("the item has no whole number 'version'", item_id) from None
+
+
+def _forwarder(envelope: Mapping[str, Any]) -> object:
+    # A Pipe cannot set message attributes: none means that the message came by a pipe.
+    attributes: Any = envelope.get("MessageAttributes") or {}
+    return attributes["forwarder"]["Value"] if "forwarder" in attributes else None
+
+
+def _milliseconds(timestamp: str) -> int:
+    return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
+
+
+def _binary(value: bytes) -> str:
+    # boto3 gives binary values of a Scan as bytes; the stream gives them as base64, which is kept.
+    return b64encode(value).decode()
+
+
+compact = json.JSONEncoder(separators=(",", ":"), default=_binary).encode

@@ -1,0 +1,70 @@
+"""The task's HTTP server: what it knows, on loopback only."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from bottle import Bottle, response  # pyright: ignore[reportMissingTypeStubs]
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from waitress.server import create_server
+
+from consumer.health import judge
+from consumer.metrics import exposition
+from consumer.task import Task
+
+HOST = "127.0.0.1"
+THREADS = 2
+
+
+def make_server(task: Task, port: int) -> Callable[[], None]:
+    """Listen on loopback; the function returned answers. Raises OSError when the port is taken."""
+    try:
+        return create_server(make_app(task), host=HOST, port=port, threads=THREADS).run
+    except OSError as error:
+        raise OSError(f"cannot listen on {HOST}:{port} (STATECAST_PORT): {error.strerror}") from error
+
+
+def make_app(task: Task) -> Bottle:
+    """The routes."""
+    app: Any = Bottle()
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, Any]:
+        return verdict("healthy", judge(task.facts()).unhealthy)
+
+    @app.get("/readyz")
+    def readyz() -> dict[str, Any]:
+        return verdict("ready", judge(task.facts()).unready)
+
+    @app.get("/state")
+    def state() -> dict[str, Any]:
+        return task.state()
+
+    @app.get("/state/items")
+    def items() -> Iterator[str]:
+        response.content_type = "application/json"
+        with task.replica.lock:
+            held = list(task.replica.items())
+        return rendered(held)
+
+    @app.get("/metrics")
+    def metrics() -> bytes:
+        response.content_type = CONTENT_TYPE_PLAIN_0_0_4
+        return exposition(task)
+
+    return app
+
+
+def verdict(status: str, reasons: list[str]) -> dict[str, Any]:
+    """200 and the status; or 503, its contrary and why."""
+    response.status = 503 if reasons else 200
+    return {"status": f"un{status}" if reasons else status, "reasons": reasons}
+
+
+def rendered(held: Iterable[tuple[str, int, str]]) -> Iterator[str]:
+    """A JSON object, id → version and item, piece by piece; the item is DynamoDB JSON, as it is held."""
+    separator = "{"
+    for item_id, version, item in held:
+        yield f'{separator}{json.dumps(item_id)}:{{"version":{version},"item":{item}}}'
+        separator = ","
+    yield "}" if separator == "," else "{}"
