@@ -1,0 +1,33 @@
+"""`python -m bench`: one command an experiment."""
+
+import sys
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.markup import escape
+
+from bench.errors import ExperimentError
+from bench.run import run
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(run)
+
+
+@app.callback()
+def bench() -> None:
+    """Experiments on a running stack, and their reports."""
+
+
+def main() -> int:
+    """Run a command; what stops it is one line."""
+    try:
+        app()
+    except (ExperimentError, BotoCoreError, ClientError) as problem:
+        Console(stderr=True).print(f"[red]error:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

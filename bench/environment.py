@@ -1,0 +1,50 @@
+"""Where a run took place."""
+
+import json
+import os
+import platform
+import subprocess
+import urllib.request
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from bench.stack import PROJECT, Stack
+
+
+def describe(stack: Stack, seed: int, start: datetime) -> dict[str, Any]:
+    """The cloud, the machine that bench ran on, the commit, and what the run can be repeated with."""
+    return {
+        "cloud": _cloud(stack),
+        "region": stack.region,
+        "stack": stack.name,
+        "cpus": os.cpu_count(),
+        "platform": platform.platform(),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("boto3", "pulumi", "pulumi-aws")},
+        "seed": seed,
+        "started": start.strftime("%Y-%m-%dT%H-%M-%S.%fZ"),
+    }
+
+
+def _cloud(stack: Stack) -> str:
+    if stack.endpoint is None:
+        return "aws"
+    with urllib.request.urlopen(f"{stack.endpoint}/_ministack/health", timeout=10) as answer:
+        return f"emulator (ministack {json.load(answer)['version']})"
+
+
+def _commit() -> str | None:
+    """The commit, with a + when files differ from it; None outside a git checkout."""
+    try:
+        described = subprocess.run(
+            ("git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"),
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,6 @@
+"""What a run looks like to its reader."""
+
+from bench.report.page import page
+from bench.report.terminal import show
+
+__all__ = ["page", "show"]

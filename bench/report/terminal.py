@@ -1,0 +1,62 @@
+"""The tables at the end of a run."""
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.published import PUBLISHED
+from bench.report.wording import COUNTS, counts, figure, headline
+from bench.result import Result
+
+LOSSES_SHOWN = 20
+COLUMNS = ("mean", "p50", "p90", "p99", "max")
+
+
+def show(result: Result, console: Console) -> None:
+    """Print each variant's counts, its milliseconds beside the published ones, and what was lost."""
+    console.print(f"\n[bold]{escape(headline(result))}[/]", highlight=False)
+    console.print(_deliveries(result), _milliseconds(result))
+    for note in (result.caveat, *result.notes):
+        console.print(note, style="dim", highlight=False)
+    for write in result.failed:
+        console.print(
+            f"[red]failed[/] write {write.number} ({write.kind} {write.id}): {escape(write.error or '')}"
+        )
+    for loss in result.lost[:LOSSES_SHOWN]:
+        write = f"write {loss.write.number} ({loss.write.kind} {loss.write.id} version {loss.write.version})"
+        console.print(f"[red]lost[/] {write} at task {loss.task} by {loss.forwarder}", soft_wrap=True)
+    if len(result.lost) > LOSSES_SHOWN:
+        console.print(f"… and {len(result.lost) - LOSSES_SHOWN} more, all in summary.json")
+
+
+def _deliveries(result: Result) -> Table:
+    table = _table("deliveries", COUNTS)
+    for name, variant in result.variants.items():
+        table.add_row(f"[bold]{name}[/]", *counts(variant))
+    return table
+
+
+def _milliseconds(result: Result) -> Table:
+    table = _table("milliseconds", COLUMNS)
+    for name, variant in result.variants.items():
+        for hop, took in variant.ms.items():
+            style, label = (
+                ("bold", f"{name}: write → applied") if hop == "write_to_applied" else ("dim", f"  {hop}")
+            )
+            table.add_row(label, *(figure(getattr(took, column)) for column in COLUMNS), style=style)
+    table.add_section()
+    for published in PUBLISHED:
+        table.add_row(
+            f"AWS, published: {published.name}",
+            *(figure(getattr(published, column, None)) for column in COLUMNS),
+        )
+    return table
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(title)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table

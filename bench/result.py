@@ -1,0 +1,173 @@
+"""From what was observed to a result, and the files that it is kept in."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from bench.deliveries import Delivery
+from bench.statistics import (
+    Arrival,
+    Distribution,
+    Loss,
+    VariantResult,
+    acknowledged,
+    coarse_sns_clock,
+    distribution,
+    expectations,
+    join,
+    measure,
+)
+from bench.writer import Write
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen of a run; `tasks` are those that were ready when it began."""
+
+    environment: dict[str, Any]
+    interval_s: float
+    variants: list[str]
+    tasks: list[str]
+    tasks_at_end: list[str]
+    warm_up: list[Write]
+    writes: list[Write]
+    deliveries: list[Delivery]
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What it amounts to: all that the reports draw on."""
+
+    observation: Observation
+    arrivals: list[Arrival]
+    variants: dict[str, VariantResult]
+    lateness: Distribution
+    warm_up: dict[str, int]
+    notes: list[str]
+
+    @property
+    def failed(self) -> list[Write]:
+        """The writes that were not acknowledged."""
+        return [write for write in self.observation.writes if write.error is not None]
+
+    @property
+    def lost(self) -> list[Loss]:
+        """What did not arrive, of all variants."""
+        return [loss for variant in self.variants.values() for loss in variant.lost]
+
+    @property
+    def passed(self) -> bool:
+        """Something was written, nothing was lost, and all tasks hold what the table holds."""
+        observed = self.observation
+        return bool(acknowledged(observed.writes)) and observed.converged and not self.lost
+
+    @property
+    def caveat(self) -> str:
+        """What to say beside every latency; empty on AWS."""
+        cloud = self.observation.environment["cloud"]
+        return "" if cloud == "aws" else f"Measured on an {cloud}: its latency is not that of AWS."
+
+    def summary(self) -> dict[str, Any]:
+        """`summary.json`. `writes` counts the acknowledged ones; `expected` is writes × tasks."""
+        return {
+            "environment": self.observation.environment,
+            "writes": len(acknowledged(self.observation.writes)),
+            "tasks": len(self.observation.tasks),
+            "interval_s": self.observation.interval_s,
+            "failed_writes": [
+                {"write": write.number, "id": write.id, "kind": write.kind, "error": write.error}
+                for write in self.failed
+            ],
+            "lateness_ms": asdict(self.lateness),
+            "warm_up": self.warm_up,
+            "variants": {name: _row(variant) for name, variant in self.variants.items()},
+            "converged": self.observation.converged,
+            "notes": self.notes,
+        }
+
+
+def conclude(observed: Observation) -> Result:
+    """Count and measure."""
+    arrivals = join(observed.writes, observed.deliveries)
+    sns_clock = not coarse_sns_clock(observed.deliveries)
+    warm_up = expectations(observed.warm_up, observed.tasks, observed.variants)
+    arrived = {delivery.expectation for delivery in observed.deliveries}
+    return Result(
+        observation=observed,
+        arrivals=arrivals,
+        variants={
+            name: measure(name, observed.writes, observed.tasks, arrivals, sns_clock=sns_clock)
+            for name in observed.variants
+        },
+        lateness=distribution(write.written_at - write.scheduled_at for write in observed.writes),
+        warm_up={
+            "writes": len(acknowledged(observed.warm_up)),
+            "expected": len(warm_up),
+            "delivered": len(warm_up & arrived),
+        },
+        notes=list(_notes(observed, sns_clock=sns_clock)),
+    )
+
+
+def _notes(observed: Observation, *, sns_clock: bool) -> Iterator[str]:
+    if not sns_clock:
+        yield "SNS gave whole seconds only: the hops forward and sns cannot be told (–)."
+    left = set(observed.tasks) - set(observed.tasks_at_end)
+    came = set(observed.tasks_at_end) - set(observed.tasks)
+    if left or came:
+        yield f"The fleet changed: {len(left)} of its {len(observed.tasks)} tasks left, {len(came)} came."
+    made = {(write.id, write.version) for write in (*observed.warm_up, *observed.writes)}
+    if strays := {(delivery.id, delivery.version) for delivery in observed.deliveries} - made:
+        yield f"{len(strays)} changes were delivered that no acknowledged write made."
+
+
+def _row(variant: VariantResult) -> dict[str, Any]:
+    return {
+        "expected": variant.expected,
+        "delivered": variant.delivered,
+        "lost": len(variant.lost),
+        "duplicates": variant.duplicates,
+        "out_of_order": variant.out_of_order,
+        "ms": {hop: asdict(took) for hop, took in variant.ms.items()},
+        "negative": variant.negative,
+        "losses": [
+            {
+                "write": loss.write.number,
+                "id": loss.write.id,
+                "version": loss.write.version,
+                "task": loss.task,
+            }
+            for loss in variant.lost
+        ],
+    }
+
+
+_OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at")
+_OF_DELIVERY = tuple(field.name for field in fields(Delivery))
+
+
+def save(result: Result, page: str, results: Path) -> Path:
+    """Write `summary.json`, `deliveries.csv` and `report.html`, and point `latest` at them."""
+    folder = results / result.observation.environment["started"]
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
+    (folder / "report.html").write_text(page)
+    with (folder / "deliveries.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])
+        rows.writerows(
+            (*attrgetter(*_OF_WRITE)(arrival.write), *attrgetter(*_OF_DELIVERY)(arrival.delivery))
+            for arrival in result.arrivals
+        )
+    following = results / f".latest-{os.getpid()}"
+    following.symlink_to(folder.name)
+    following.replace(results / "latest")
+    return folder

@@ -1,0 +1,144 @@
+"""`bench run`: change items at a fixed interval, and account for every delivery to every task."""
+
+import secrets
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import environment, workload
+from bench.deliveries import Delivery, DeliveryLog, collect
+from bench.errors import ExperimentError
+from bench.fleet import await_converged, await_ready, live_leases
+from bench.report import page, show
+from bench.result import Observation, conclude, save
+from bench.stack import Stack, find
+from bench.statistics import acknowledged, expectations
+from bench.workload import PlannedWrite
+from bench.writer import TableEntry, Write, now_ms, write_on_schedule
+
+RESULTS = Path("results")
+WARM_UP_INTERVAL_S = 0.1
+CLOCK_MARGIN_MS = 60_000
+"""How far the tasks' clocks may be behind ours before a line is overlooked."""
+
+
+def run(
+    *,
+    stack: Annotated[str, typer.Option(help="The stack: a local one that is up, or one on AWS.")],
+    writes: Annotated[int, typer.Option(min=1, help="How many writes to make.")] = 40,
+    interval: Annotated[float, typer.Option(min=0.001, help="Seconds from one write to the next.")] = 0.5,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed of the plan of writes; random by default.")
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds without news after which what is missing counts as lost.")
+    ] = 60,
+    keep_items: Annotated[bool, typer.Option(help="Leave the run's items in the table.")] = False,
+) -> None:
+    """Change items at a fixed interval, and account for every delivery to every task."""
+    console = Console()
+    found = find(stack)
+    chosen = secrets.randbelow(2**32) if seed is None else seed
+    console.print(f"Stack {found.name}, variants {', '.join(found.outputs.variants)}, seed {chosen}")
+    columns = TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    # Drawn twice a second: it should cost nothing beside what is measured.
+    with Progress(*columns, console=console, refresh_per_second=2) as progress:
+        observation = observe(
+            found,
+            progress,
+            writes=writes,
+            interval_s=interval,
+            seed=chosen,
+            patience_s=patience,
+            keep_items=keep_items,
+        )
+    result = conclude(observation)
+    folder = save(result, page(result), RESULTS)
+    show(result, console)
+    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def observe(
+    stack: Stack,
+    progress: Progress,
+    *,
+    writes: int,
+    interval_s: float,
+    seed: int,
+    patience_s: float,
+    keep_items: bool,
+) -> Observation:
+    """Make the writes, then gather what became of them: reading logs meanwhile would disturb them."""
+    start = datetime.now(UTC)
+    described = environment.describe(stack, seed, start)
+    tasks, variants = [lease.task for lease in await_ready(stack, patience_s)], stack.outputs.variants
+    prefix = f"bench:{start:%Y%m%dT%H%M%S%f}:"
+    entry = TableEntry(stack.client("dynamodb", attempts=1), stack.outputs.table)
+    log = DeliveryLog(
+        stack.client("logs"), stack.outputs.log_group, tasks, prefix, now_ms() - CLOCK_MARGIN_MS
+    )
+
+    def make(description: str, planned: Sequence[PlannedWrite], every_s: float) -> list[Write]:
+        bar = progress.add_task(description, total=len(planned))
+        return write_on_schedule(planned, every_s, entry, lambda: progress.advance(bar))
+
+    def follow(description: str, made: Sequence[Write]) -> list[Delivery]:
+        expected = expectations(made, tasks, variants)
+        bar = progress.add_task(description, total=len(expected))
+        return collect(log, expected, patience_s, lambda found: progress.advance(bar, found))
+
+    seeds, plan = workload.seeds(prefix), workload.plan(writes, seed, prefix)
+    keys = set() if keep_items else {write.id for write in (*seeds, *plan)}
+    with _tidied(stack, keys, progress.console):
+        warm_up = make("warm-up: writes", seeds, WARM_UP_INTERVAL_S)
+        if not acknowledged(warm_up):
+            raise ExperimentError(f"no write to table {stack.outputs.table} succeeded: {warm_up[0].error}")
+        deliveries = follow("warm-up: deliveries", warm_up)
+        if not deliveries:
+            raise ExperimentError(
+                f"{len(tasks)} tasks logged no delivery of {len(warm_up)} writes in {patience_s:.0f} s: see "
+                f"log group {stack.outputs.log_group}, and whether the forwarders are enabled"
+            )
+        cpu_s, clock_s = time.process_time(), time.monotonic()
+        made = make("writes", plan, interval_s)
+        described["bench_cpu"] = round((time.process_time() - cpu_s) / (time.monotonic() - clock_s), 4)
+        deliveries += follow("deliveries", made)
+        converged = await_converged(stack, tasks, patience_s)
+        deliveries += log.read()  # copies that came late
+        leases = live_leases(stack.client("dynamodb"), stack.outputs.leases_table)
+    return Observation(
+        environment=described,
+        interval_s=interval_s,
+        variants=variants,
+        tasks=tasks,
+        tasks_at_end=[lease.task for lease in leases],
+        warm_up=warm_up,
+        writes=made,
+        deliveries=deliveries,
+        converged=converged,
+    )
+
+
+@contextmanager
+def _tidied(stack: Stack, keys: Collection[str], console: Console) -> Iterator[None]:
+    """Delete the run's items at its end, however it ends."""
+    try:
+        yield
+    finally:
+        dynamodb = stack.client("dynamodb")
+        try:
+            for key in keys:
+                dynamodb.delete_item(TableName=stack.outputs.table, Key={"id": {"S": key}})
+        except (BotoCoreError, ClientError) as problem:  # what ended the run matters more
+            console.print(f"[red]its items are left in {stack.outputs.table}:[/] {escape(str(problem))}")

@@ -1,0 +1,96 @@
+"""Finding a stack: the laptop's, or one on AWS. Past this file nothing differs between the two."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from bench.errors import ExperimentError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Outputs(BaseModel):
+    """The stack outputs that experiments rely on."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
+
+    table: str
+    stream_arn: str
+    leases_table: str
+    cluster: str
+    service: str
+    log_group: str
+    variants: list[str]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack, and the clients to reach it. `endpoint` is the emulator's URL, None on AWS."""
+
+    name: str
+    outputs: Outputs
+    endpoint: str | None = None
+
+    @property
+    def region(self) -> str:
+        """The region, from the stream's ARN."""
+        return self.outputs.stream_arn.split(":")[3]
+
+    def client(self, service: str, attempts: int = 8) -> Any:
+        """A boto3 client; `attempts` counts the first call too."""
+        emulator = {
+            "endpoint_url": self.endpoint,
+            "aws_access_key_id": "test",
+            "aws_secret_access_key": "test",
+        }
+        return boto3.client(
+            service,  # pyright: ignore[reportArgumentType, reportCallIssue]
+            region_name=self.region,
+            config=Config(
+                retries={"total_max_attempts": attempts, "mode": "standard"}, max_pool_connections=16
+            ),
+            **(emulator if self.endpoint else {}),
+        )
+
+
+def find(name: str) -> Stack:
+    """The local stack of that name if it is up, else the outputs that Pulumi holds for it."""
+    local = _call(sys.executable, "-m", "local", "status", "--stack", name, "--json")
+    if local.returncode == 0:
+        status = json.loads(local.stdout)
+        return Stack(name, _outputs(name, status["outputs"]), status["endpoint"])
+    absent = f"no local stack {name!r} is up ({_last_line(local.stderr)})"
+    try:
+        pulumi = _call("pulumi", "stack", "output", "--json", "--stack", name)
+    except FileNotFoundError:
+        raise ExperimentError(f"{absent}; to find one on AWS, `pulumi` must be on PATH") from None
+    if pulumi.returncode != 0:
+        reason = _last_line(pulumi.stderr)
+        raise ExperimentError(f"{absent}, and `pulumi stack output --stack {name}` failed: {reason}")
+    return Stack(name, _outputs(name, json.loads(pulumi.stdout)))
+
+
+def _outputs(name: str, outputs: dict[str, Any]) -> Outputs:
+    try:
+        return Outputs.model_validate(outputs)
+    except ValidationError as problem:
+        wrong = ", ".join(".".join(map(str, error["loc"])) for error in problem.errors())
+        raise ExperimentError(
+            f"stack {name!r} lacks the outputs {wrong}: did its `pulumi up` complete, and is it statecast's?"
+        ) from None
+
+
+def _call(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]

@@ -1,0 +1,168 @@
+"""What a run's writes and deliveries amount to. Pure."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.deliveries import Delivery, Expectation
+from bench.writer import Write
+
+HOPS: dict[str, tuple[str, str]] = {
+    "write_to_applied": ("written", "applied"),
+    "forward": ("written", "sns"),
+    "sns": ("sns", "sqs_sent"),
+    "write_to_queue": ("written", "sqs_sent"),
+    "sqs": ("sqs_sent", "sqs_received"),
+    "apply": ("sqs_received", "applied"),
+}
+"""Each hop and the clocks at its two ends. `write_to_queue` is `forward` + `sns`, for a coarse SNS clock."""
+COARSE_AFTER = 10
+"""So many whole seconds in a row are no chance: a clock in milliseconds does that once in 10³⁰ runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Milliseconds. Percentiles are exact, by nearest rank: the least value that p % do not exceed."""
+
+    count: int
+    mean: float | None = None
+    p50: int | None = None
+    p90: int | None = None
+    p99: int | None = None
+    max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A delivery and the write that it tells of."""
+
+    write: Write
+    delivery: Delivery
+
+    def took(self, hop: str) -> int:
+        """Milliseconds; negative where the two ends' clocks disagree."""
+        # A REMOVE carries the previous write's clock, so every write is timed by the writer's own log.
+        clocks = {
+            "written": self.write.written_at,
+            "sns": self.delivery.sns_at,
+            "sqs_sent": self.delivery.sqs_sent_at,
+            "sqs_received": self.delivery.sqs_first_received_at,
+            "applied": self.delivery.applied_at,
+        }
+        start, end = HOPS[hop]
+        return clocks[end] - clocks[start]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An acknowledged write that did not reach a task by a forwarder."""
+
+    write: Write
+    task: str
+    forwarder: str
+
+
+@dataclass(frozen=True, slots=True)
+class VariantResult:
+    """One variant's row: counts of deliveries, and what each hop took by the first copy of each."""
+
+    expected: int
+    delivered: int
+    lost: list[Loss]
+    duplicates: int
+    out_of_order: int
+    ms: dict[str, Distribution]
+    negative: dict[str, int]
+    arrivals: list[Arrival]
+
+
+def percentile(ordered: Sequence[int], p: float) -> int:
+    """The nearest-rank percentile of values in ascending order, 0 < p ≤ 100."""
+    return ordered[math.ceil(len(ordered) * p / 100) - 1]
+
+
+def distribution(values: Iterable[int]) -> Distribution:
+    """Its count, mean, percentiles and maximum."""
+    ordered = sorted(values)
+    if not ordered:
+        return Distribution(0)
+    p50, p90, p99 = (percentile(ordered, p) for p in (50, 90, 99))
+    return Distribution(len(ordered), round(sum(ordered) / len(ordered), 2), p50, p90, p99, ordered[-1])
+
+
+def acknowledged(writes: Iterable[Write]) -> list[Write]:
+    """The writes that did not fail."""
+    return [write for write in writes if write.version is not None]
+
+
+def expectations(writes: Iterable[Write], tasks: Iterable[str], variants: Iterable[str]) -> set[Expectation]:
+    """What a run without loss delivers."""
+    return {
+        Expectation(write.id, write.version, task, variant)
+        for write in writes
+        if write.version is not None
+        for task in tasks
+        for variant in variants
+    }
+
+
+def join(writes: Iterable[Write], deliveries: Iterable[Delivery]) -> list[Arrival]:
+    """Deliveries of these writes, as they were applied in time; a write is known by its id and version."""
+    made = {(write.id, write.version): write for write in writes}
+    known = ((made.get((delivery.id, delivery.version)), delivery) for delivery in deliveries)
+    arrivals = [Arrival(write, delivery) for write, delivery in known if write]
+    return sorted(arrivals, key=lambda arrival: arrival.delivery.applied_at)
+
+
+def coarse_sns_clock(deliveries: Iterable[Delivery]) -> bool:
+    """Whether SNS gives whole seconds only: milliseconds computed from its clock would mean nothing."""
+    taken = {(delivery.id, delivery.version, delivery.forwarder): delivery.sns_at for delivery in deliveries}
+    return len(taken) >= COARSE_AFTER and all(moment % 1000 == 0 for moment in taken.values())
+
+
+def measure(
+    variant: str,
+    writes: Sequence[Write],
+    tasks: Sequence[str],
+    arrivals: Iterable[Arrival],
+    *,
+    sns_clock: bool,
+) -> VariantResult:
+    """A variant's row. Without an SNS clock the hops that begin or end there are empty."""
+    own = [a for a in arrivals if a.delivery.forwarder == variant and a.delivery.task in tasks]
+    first: dict[Expectation, Arrival] = {}
+    for arrival in own:
+        first.setdefault(arrival.delivery.expectation, arrival)
+    expected = acknowledged(writes)
+    lost = [
+        Loss(write, task, variant)
+        for write in expected
+        for task in tasks
+        if Expectation(write.id, write.version or 0, task, variant) not in first
+    ]
+    took = {
+        hop: [arrival.took(hop) for arrival in first.values()] if sns_clock or "sns" not in ends else []
+        for hop, ends in HOPS.items()
+    }
+    return VariantResult(
+        expected=len(expected) * len(tasks),
+        delivered=len(first),
+        lost=lost,
+        duplicates=len(own) - len(first),
+        out_of_order=_out_of_order(own),
+        ms={hop: distribution(values) for hop, values in took.items()},
+        negative=dict(Counter(hop for hop, values in took.items() for value in values if value < 0)),
+        arrivals=list(first.values()),
+    )
+
+
+def _out_of_order(arrivals: Iterable[Arrival]) -> int:
+    """How many deliveries came after one of a higher version of the same item, at the same task."""
+    highest: defaultdict[tuple[str, str], int] = defaultdict(int)
+    count = 0
+    for delivery in (arrival.delivery for arrival in arrivals):
+        place = (delivery.task, delivery.id)
+        count += delivery.version < highest[place]
+        highest[place] = max(highest[place], delivery.version)
+    return count

@@ -1,0 +1,113 @@
+"""Writes on a fixed schedule, whatever the system does (open loop)."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bench.errors import ExperimentError
+from bench.workload import Kind, PlannedWrite
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+WRITERS = 8
+"""Writes that may be in flight at once: a slow one does not delay the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write as it went, clocks in Unix milliseconds. If it failed, it has an error and no version."""
+
+    number: int
+    kind: Kind
+    id: str
+    version: int | None
+    error: str | None
+    scheduled_at: int
+    written_at: int
+    acknowledged_at: int
+
+
+class Entry(Protocol):
+    """Where writes enter the system."""
+
+    def put(self, item_id: str, value: int, written_at: int) -> int:
+        """Merge into an item or make it, and return its version."""
+        ...
+
+    def delete(self, item_id: str) -> int:
+        """Delete an item and return the delete's version."""
+        ...
+
+
+class TableEntry:
+    """Writes straight to the table, by a client that never retries: a write made twice takes two versions."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
+        self._dynamodb, self._table = dynamodb, table
+
+    def put(self, item_id: str, value: int, written_at: int) -> int:
+        """Set `value`, the next version, the writer's clock and a trace of its own."""
+        answer = self._dynamodb.update_item(
+            TableName=self._table,
+            Key={"id": {"S": item_id}},
+            UpdateExpression="SET #version = if_not_exists(#version, :now) + :one, "
+            "#writtenAt = :now, #traceparent = :traceparent, #value = :value",
+            ExpressionAttributeNames={
+                f"#{name}": name for name in ("version", "writtenAt", "traceparent", "value")
+            },
+            ExpressionAttributeValues={
+                ":now": {"N": str(written_at)},
+                ":one": {"N": "1"},
+                ":traceparent": {"S": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"},
+                ":value": {"N": str(value)},
+            },
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(answer["Attributes"]["version"]["N"])  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+    def delete(self, item_id: str) -> int:
+        """Delete it: one version above the item's last."""
+        answer = self._dynamodb.delete_item(
+            TableName=self._table, Key={"id": {"S": item_id}}, ReturnValues="ALL_OLD"
+        )
+        if "Attributes" not in answer:
+            raise ExperimentError(f"there was no item {item_id} to delete")
+        return int(answer["Attributes"]["version"]["N"]) + 1  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def now_ms() -> int:
+    """The writer's clock, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def write_on_schedule(
+    plan: Sequence[PlannedWrite], interval_s: float, entry: Entry, advance: Callable[[], None]
+) -> list[Write]:
+    """Start write n at n × `interval_s`; a late one keeps its scheduled time. In the plan's order."""
+    first, first_ms = time.monotonic(), now_ms()
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers:
+        made: list[Future[Write]] = []
+        for place, planned in enumerate(plan):
+            time.sleep(max(0.0, first + place * interval_s - time.monotonic()))
+            made.append(writers.submit(_write, planned, first_ms + round(place * interval_s * 1000), entry))
+            made[-1].add_done_callback(lambda _: advance())
+        return [write.result() for write in made]
+
+
+def _write(planned: PlannedWrite, scheduled: int, entry: Entry) -> Write:
+    version, error = None, None
+    started = now_ms()
+    try:
+        if planned.kind == "delete":
+            version = entry.delete(planned.id)
+        else:
+            version = entry.put(planned.id, planned.number, started)
+    except (BotoCoreError, ClientError, ExperimentError) as problem:
+        error = str(problem)
+    return Write(planned.number, planned.kind, planned.id, version, error, scheduled, started, now_ms())

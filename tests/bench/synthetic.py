@@ -1,0 +1,52 @@
+"""Writes and deliveries of a run that never took place."""
+
+from bench.deliveries import Delivery
+from bench.result import Observation, Result, conclude
+from bench.workload import Kind
+from bench.writer import Write
+
+START = 1_700_000_000_123
+
+
+def write(number: int, item_id: str = "a", version: int | None = None, kind: Kind = "update") -> Write:
+    """Write n, made n seconds after the start; without a version it has its number + 1."""
+    at = START + 1000 * number
+    return Write(number, kind, item_id, number + 1 if version is None else version, None, at, at, at + 5)
+
+
+def delivery(
+    of: Write, task: str = "task/0", forwarder: str = "lambda", after: int = 100, outcome: str = "applied"
+) -> Delivery:
+    """A delivery that was applied `after` milliseconds after the write."""
+    applied = of.written_at + after
+    return Delivery(
+        task=task,
+        slot="00",
+        message="m",
+        forwarder=forwarder,
+        outcome=outcome,
+        id=of.id,
+        version=of.version or 0,
+        sns_at=applied - 70,
+        sqs_sent_at=applied - 50,
+        sqs_first_received_at=applied - 10,
+        received_at=applied - 9,
+        applied_at=applied,
+        receives=1,
+    )
+
+
+def result(
+    writes: list[Write],
+    deliveries: list[Delivery],
+    *,
+    tasks: int = 1,
+    converged: bool = True,
+    cloud: str = "aws",
+) -> Result:
+    """The result of a run in both variants."""
+    names = [f"task/{number}" for number in range(tasks)]
+    environment = {"cloud": cloud, "started": "2026-01-01T00-00-00Z", "versions": {"boto3": "1"}}
+    return conclude(
+        Observation(environment, 1.0, ["lambda", "pipe"], names, names, [], writes, deliveries, converged)
+    )

@@ -1,0 +1,169 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bench import __main__ as command
+from bench import deliveries, fleet
+from bench import run as experiment
+from tests.bench.pretend import PretendStack
+
+Bench = Callable[..., Result]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    """`python -m bench run` on a pretended stack, with results in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    for module in (deliveries, fleet):
+        monkeypatch.setattr(module, "POLL_S", 0.01)
+    monkeypatch.setattr(experiment, "WARM_UP_INTERVAL_S", 0.001)
+
+    def run(stack: PretendStack, *options: str) -> Result:
+        monkeypatch.setattr(experiment, "find", lambda name: stack)
+        options = ("--stack", "pretend", "--interval", "0.005", "--patience", "1", *options)
+        return CliRunner().invoke(command.app, ["run", *options])
+
+    return run
+
+
+def summary() -> dict:
+    return json.loads(Path("results/latest/summary.json").read_text())
+
+
+def rows() -> list[dict[str, str]]:
+    with Path("results/latest/deliveries.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_without_loss_exits_0_and_accounts_for_writes_times_tasks(bench: Bench) -> None:
+    stack = PretendStack(task_count=3, wanted=3)
+    result = bench(stack, "--writes", "20", "--seed", "7")
+    assert result.exit_code == 0, result.output
+    kept = summary()
+    assert (kept["writes"], kept["tasks"], kept["interval_s"]) == (20, 3, 0.005)
+    assert kept["converged"] is True
+    assert kept["environment"]["seed"] == 7
+    assert kept["warm_up"] == {"writes": 10, "expected": 60, "delivered": 60}
+    for variant in ("lambda", "pipe"):
+        row = kept["variants"][variant]
+        counts = {name: row[name] for name in ("expected", "delivered", "lost", "duplicates", "out_of_order")}
+        assert counts == {"expected": 60, "delivered": 60, "lost": 0, "duplicates": 0, "out_of_order": 0}
+        assert row["ms"]["write_to_applied"]["count"] == 60
+        assert set(row["ms"]["sns"]) == {"count", "mean", "p50", "p90", "p99", "max"}
+        assert row["ms"]["sns"]["p50"] == 2
+
+
+def test_each_delivery_is_a_row_with_every_clock(bench: Bench) -> None:
+    bench(PretendStack(), "--writes", "20")
+    assert len(rows()) == 20 * 2 * 2
+    assert {row["write"] for row in rows()} == {str(number) for number in range(20)}
+    for row in rows():
+        assert row["kind"] in {"update", "insert", "delete"}
+        clocks = [int(row[f"{name}At"]) for name in ("scheduled", "written", "sns", "sqsSent", "applied")]
+        assert clocks == sorted(clocks)
+        assert set(row) >= {"id", "version", "task", "slot", "forwarder", "outcome", "acknowledgedAt"}
+
+
+def test_one_lost_line_exits_1_and_is_named(bench: Bench) -> None:
+    lost: list[tuple[str, str, str, int]] = []
+
+    def copies(*delivery: str) -> int:
+        # The 25th change (the first ten warm up) does not reach the first task by the Pipe.
+        if delivery[:2] == (stack.tasks[0], "pipe"):
+            seen.append(delivery)
+            if len(seen) == 25:
+                lost.append(delivery)
+                return 0
+        return 1
+
+    seen: list[tuple] = []
+    stack = PretendStack(copies=copies)
+    result = bench(stack, "--writes", "20")
+    assert result.exit_code == 1
+    assert (summary()["variants"]["pipe"]["lost"], summary()["variants"]["lambda"]["lost"]) == (1, 0)
+    ((task, _, item_id, version),) = lost
+    (named,) = summary()["variants"]["pipe"]["losses"]
+    assert (named["id"], named["version"], named["task"]) == (item_id, version, task)
+    assert f"{item_id} version {version}) at task {task} by pipe" in result.output
+
+
+def test_a_fleet_that_holds_something_else_exits_1(bench: Bench) -> None:
+    result = bench(PretendStack(digest="0" * 32), "--writes", "5")
+    assert result.exit_code == 1
+    assert summary()["converged"] is False
+    assert "they do NOT all hold what the table holds" in " ".join(result.output.split())
+
+
+def test_second_copies_are_counted_and_are_no_loss(bench: Bench) -> None:
+    stack = PretendStack(copies=lambda task, forwarder, *_: 2 if forwarder == "lambda" else 1)
+    assert bench(stack, "--writes", "10").exit_code == 0
+    assert summary()["variants"]["lambda"]["duplicates"] == 20
+    assert summary()["variants"]["pipe"]["duplicates"] == 0
+
+
+def test_a_failed_write_is_named_and_not_expected(bench: Bench) -> None:
+    writes = iter(range(10_000))
+    result = bench(PretendStack(fails=lambda _: next(writes) == 12), "--writes", "10")
+    assert result.exit_code == 0
+    assert summary()["writes"] == 9
+    assert summary()["variants"]["lambda"]["expected"] == 18
+    (failed,) = summary()["failed_writes"]
+    assert failed["write"] == 2
+    assert "slow down" in failed["error"]
+    assert "failed write 2" in result.output
+
+
+def test_a_clock_of_whole_seconds_gives_no_hop(bench: Bench) -> None:
+    bench(PretendStack(sns_clock_ms=1000), "--writes", "5")
+    took = summary()["variants"]["lambda"]["ms"]
+    nothing = {"count": 0, "mean": None, "p50": None, "p90": None, "p99": None, "max": None}
+    assert took["forward"] == took["sns"] == nothing
+    assert took["write_to_queue"]["count"] == 10
+    assert any("whole seconds" in note for note in summary()["notes"])
+
+
+@pytest.mark.parametrize(("options", "left"), [((), 0), (("--keep-items",), 11)])
+def test_the_items_of_a_run_are_deleted_at_its_end(bench: Bench, options: tuple[str, ...], left: int) -> None:
+    stack = PretendStack()
+    bench(stack, "--writes", "10", *options)  # ten seeds, two inserts, one delete
+    assert len(stack.versions) == left
+
+
+def test_latest_points_at_the_newest_of_several_runs(bench: Bench) -> None:
+    for seed in ("1", "2"):
+        bench(PretendStack(), "--writes", "1", "--seed", seed)
+    folders = sorted(path for path in Path("results").iterdir() if not path.is_symlink())
+    assert len(folders) == 2
+    assert Path("results/latest").resolve() == folders[-1].resolve()
+    assert summary()["environment"]["seed"] == 2
+
+
+def error(bench: Bench, stack: PretendStack) -> str:
+    result = bench(stack, "--writes", "3")
+    assert isinstance(result.exception, command.ExperimentError)
+    return str(result.exception)
+
+
+def test_silent_tasks_are_one_clear_line(bench: Bench) -> None:
+    told = error(bench, PretendStack(copies=lambda *_: 0))
+    assert told == (
+        "2 tasks logged no delivery of 10 writes in 1 s: see log group log-group, and whether the forwarders "
+        "are enabled"
+    )
+
+
+def test_too_few_ready_tasks_are_one_clear_line(bench: Bench) -> None:
+    told = error(bench, PretendStack(wanted=5))
+    assert told == (
+        "2 of 5 tasks of stack 'pretend' hold a lease and are ready after 1 s: see the log group log-group"
+    )
+
+
+def test_a_table_that_takes_no_write_is_one_clear_line(bench: Bench) -> None:
+    told = error(bench, PretendStack(fails=lambda _: True))
+    assert told.startswith("no write to table state succeeded: ")
+    assert "slow down" in told
