@@ -25,7 +25,7 @@ class Tasks(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"" if ready else b'{"status": "unready", "reasons": ["no free slot"]}\n')
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
 
