@@ -2,7 +2,7 @@ import pulumi
 import pulumi_aws as aws
 
 from tests.policies.case import Cases
-from tests.policies.cases.parts import SENDERS, DeadLetter, Guarded, alarm, arn, redrive, role
+from tests.policies.cases.parts import SENDERS, DeadLetter, Guarded, alarm, arn, redrive, role, schedule
 
 cases = Cases("dlq-has-alarm")
 
@@ -107,6 +107,15 @@ def the_failure_queue_of_whatever_sends_to_one(at: str) -> None:
         send(f"{at}{kind}-sender", aws.sqs.Queue(f"{at}{kind}").arn)
 
 
+@cases.fails("orders", "dlq")
+def either_of_two_when_it_cannot_be_told_which_a_schedule_sends_its_failures_to(at: str) -> None:
+    second = aws.sqs.Queue(f"{at}second")
+    alarm(f"{at}alarm", second.name)
+    dlq = aws.sqs.Queue(f"{at}dlq", redrive_policy=redrive(second.arn))
+    queue = aws.sqs.Queue(f"{at}orders", redrive_policy=redrive(second.arn))
+    schedule(f"{at}schedule", failures=dlq.arn, target=queue.arn)
+
+
 @cases.passes
 def an_alarm_by_name(at: str) -> None:
     alarm(f"{at}alarm", dead_letter_queue(at).name)
@@ -176,6 +185,12 @@ def an_alarmed_failure_queue_of_whatever_sends_to_one(at: str) -> None:
         dlq = aws.sqs.Queue(f"{at}{kind}")
         send(f"{at}{kind}-sender", dlq.arn)
         alarm(f"{at}{kind}-alarm", dlq.name)
+
+
+@cases.not_applicable
+def the_guarded_target_of_a_schedule_that_sends_its_failures_elsewhere(at: str) -> None:
+    queue = aws.sqs.Queue(f"{at}orders", redrive_policy=redrive(DeadLetter(f"{at}dead").arn))
+    schedule(f"{at}schedule", failures=DeadLetter(f"{at}missed").arn, target=queue.arn)
 
 
 @cases.not_applicable
