@@ -16,8 +16,6 @@ from consumer.settings import SettingError, Settings
 from consumer.task import Task
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
-# Below the 30 seconds after which ECS kills: what a hanging call leaves in hand is delivered again.
-STOP_SECONDS = 20.0
 RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
 
 
@@ -32,13 +30,16 @@ def main() -> int:
     except (SettingError, OSError) as error:
         print(f"consumer: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    runner = Thread(target=task.run, name="task", daemon=True)
-    runner.start()
     Thread(target=answer, name="server", daemon=True).start()
+    Thread(target=stop_when_told, args=(task,), name="stop", daemon=True).start()
+    task.run()
+    return 0
+
+
+def stop_when_told(task: Task) -> None:
+    """Wait for the signal."""
     signal.sigwait(STOP_SIGNALS)
     task.stop()
-    runner.join(STOP_SECONDS)
-    return 1 if runner.is_alive() else 0
 
 
 def task_arn(metadata_uri: str) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 from threading import Event, Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from consumer.clock import now_ms, steady
 from consumer.deliveries import delivery_line, event_line, write
@@ -24,15 +24,6 @@ BATCH = 10
 POISON_SHOWN = 10
 
 
-class Poison(NamedTuple):
-    """A message that could not be applied on its last receive."""
-
-    message: str
-    id: str | None
-    version: int | None
-    reason: str
-
-
 class Inbox:
     """One tenure of a slot's queue. Its counts begin at zero."""
 
@@ -48,9 +39,7 @@ class Inbox:
     ) -> None:
         self.counted: Counter[tuple[str, Outcome]] = Counter()
         self.lag: dict[str, int] = {}
-        self.refused = 0
-        self.confirmed = 0
-        self.undeleted = 0
+        self.refused = self.confirmed = self.undeleted = 0
         self.receiving = Failures("receive")
         self.applying = Failures("read an item that a message only points at")
         self.active_at = steady()
@@ -61,7 +50,7 @@ class Inbox:
         self._replica = replica
         self._sqs = sqs
         self._dynamodb = dynamodb
-        self._poison: deque[tuple[float, Poison]] = deque(maxlen=POISON_SHOWN)
+        self._poison: deque[tuple[float, Refusal]] = deque(maxlen=POISON_SHOWN)
         self._closed = Event()
         self._in_hand = Lock()
 
@@ -94,15 +83,14 @@ class Inbox:
         for number, message in enumerate(messages):
             delivery = decode(message, self._settings.table)
             if isinstance(delivery, Refusal):
-                lines.append(self._refuse(delivery, None))
+                lines.append(self._refuse(delivery))
                 continue
             try:
                 outcome = self._apply(delivery)
             except CALL_ERRORS as error:
                 self.applying.add(error)
                 reason = f"the item could not be read: {error}"
-                refusal = Refusal(delivery.message, reason, delivery.receives, delivery.change.id)
-                lines.append(self._refuse(refusal, delivery.change.version))
+                lines.append(self._refuse(delivery.refused(reason)))
                 continue
             self.applying.clear()
             lines.append(self._count(delivery, outcome, received_at, now_ms()))
@@ -111,14 +99,14 @@ class Inbox:
         if done and self._lease.held():
             self._delete(done)
 
-    def poison(self) -> list[Poison]:
-        """Messages that were refused on their last receive, for as long as a queue would have kept them."""
+    def poison(self) -> list[dict[str, Any]]:
+        """Messages that were refused on their last receive, for as long as a queue keeps a message."""
         since = steady() - self._settings.slot_retention_seconds
-        return [poison for at, poison in tuple(self._poison) if at >= since]
-
-    def count(self, outcome: Outcome) -> int:
-        """How many deliveries of this tenure came out so, by either forwarder."""
-        return sum(count for (_, of), count in tuple(self.counted.items()) if of == outcome)
+        return [
+            {"message": of.message, "id": of.id, "version": of.version, "reason": of.reason}
+            for at, of in tuple(self._poison)
+            if at >= since
+        ]
 
     def _may_go_on(self) -> bool:
         return not self._closed.is_set() and self._lease.held()
@@ -156,13 +144,11 @@ class Inbox:
             self.lag[delivery.forwarder] = applied_at - delivery.written_at
         return delivery_line(self._who, delivery, outcome, received_at, applied_at)
 
-    def _refuse(self, refusal: Refusal, version: int | None) -> str:
+    def _refuse(self, refusal: Refusal) -> str:
         self.refused += 1
-        last = refusal.receives >= self._settings.max_receives
-        if last:
-            poison = Poison(refusal.message, refusal.id, version, refusal.reason)
-            self._poison.append((steady(), poison))
-        return event_line("refused", **self._who, **refusal._asdict(), version=version, last=last)
+        if refusal.receives >= self._settings.max_receives:
+            self._poison.append((steady(), refusal))
+        return event_line("refused", **self._who, **refusal._asdict())
 
     def _delete(self, done: "list[DeleteMessageBatchRequestEntryTypeDef]") -> None:
         try:

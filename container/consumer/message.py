@@ -29,6 +29,16 @@ class Change(NamedTuple):
     item: str | None
 
 
+class Refusal(NamedTuple):
+    """A message that cannot be applied, and why; of which change, where that is known."""
+
+    message: str
+    reason: str
+    receives: int
+    id: str | None = None
+    version: int | None = None
+
+
 class Delivery(NamedTuple):
     """A message that was understood. Clocks are Unix milliseconds.
 
@@ -45,14 +55,9 @@ class Delivery(NamedTuple):
     sqs_sent_at: int
     sqs_first_received_at: int
 
-
-class Refusal(NamedTuple):
-    """A message that cannot be applied, and why; `id` where it names one."""
-
-    message: str
-    reason: str
-    receives: int
-    id: str | None = None
+    def refused(self, reason: str) -> Refusal:
+        """The same message when it cannot be applied after all."""
+        return Refusal(self.message, reason[:MAX_REASON], self.receives, self.change.id, self.change.version)
 
 
 class _RefusedError(Exception):

@@ -11,46 +11,31 @@ from consumer.task import Task
 
 
 class TaskCollector(Collector):
-    """Counts are of the present tenure: they begin again with the next slot."""
+    """Counters are of the present tenure: they begin again with the next slot."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they stand."""
-        task = self._task
-        health = judge(task.facts())
-        yield GaugeMetricFamily(
-            "statecast_healthy", "1 unless the task should be replaced", not health.unhealthy
-        )
-        yield GaugeMetricFamily("statecast_ready", "1 when the task is up to date", not health.unready)
-        yield GaugeMetricFamily("statecast_items", "Items held, without the system's own", len(task.replica))
-        tenure = task.tenure
-        if tenure is None:
-            return
-        inbox = tenure.inbox
-        deliveries = CounterMetricFamily(
-            "statecast_deliveries", "Deliveries handled", labels=["forwarder", "outcome"]
-        )
-        for labels, count in tuple(inbox.counted.items()):
-            deliveries.add_metric(labels, count)
-        yield deliveries
+        state, health = self._task.state(), judge(self._task.facts())
+        yield GaugeMetricFamily("statecast_healthy", "0: it should be replaced", not health.unhealthy)
+        yield GaugeMetricFamily("statecast_ready", "0: it is not up to date", not health.unready)
+        yield GaugeMetricFamily("statecast_items", "Items held, without the system's own", state["items"])
         lag = GaugeMetricFamily(
-            "statecast_lag_seconds", "From the write to apply, of the newest delivery", labels=["forwarder"]
+            "statecast_lag_seconds", "Newest delivery: write to apply", labels=["forwarder"]
         )
-        for forwarder, milliseconds in tuple(inbox.lag.items()):
-            lag.add_metric([forwarder], milliseconds / 1000)
-        yield lag
-        yield CounterMetricFamily(
-            "statecast_refused", "Receives of messages that could not be applied", inbox.refused
-        )
-        yield CounterMetricFamily(
-            "statecast_confirmed", "Puts confirmed by a consistent read", inbox.confirmed
-        )
-        yield CounterMetricFamily("statecast_undeleted", "Handled messages that SQS kept", inbox.undeleted)
-        yield GaugeMetricFamily(
-            "statecast_poison", "Messages refused on their last receive", len(inbox.poison())
-        )
+        counts = CounterMetricFamily("statecast_deliveries", "Deliveries", labels=["forwarder", "outcome"])
+        for forwarder, outcomes in state["counts"].items():
+            if (milliseconds := state["lag"][forwarder]) is not None:
+                lag.add_metric([forwarder], milliseconds / 1000)
+            for outcome, count in outcomes.items():
+                counts.add_metric([forwarder, outcome], count)
+        yield from (lag, counts)
+        yield GaugeMetricFamily("statecast_poison", "Messages on their last receive", len(state["poison"]))
+        yield CounterMetricFamily("statecast_refused", "Receives of what cannot be applied", state["refused"])
+        yield CounterMetricFamily("statecast_confirmed", "Puts read from the table", state["confirmed"])
+        yield CounterMetricFamily("statecast_undeleted", "Handled, but kept by SQS", state["undeleted"])
 
 
 def exposition(task: Task) -> bytes:

@@ -31,20 +31,6 @@ class Tenure(NamedTuple):
     snapshot: Snapshot
     inbox: Inbox
 
-    def report(self, replica: Replica) -> dict[str, Any]:
-        """What the lease says of the task, beside who holds it and until when."""
-        with replica.lock:
-            items, digest = len(replica), replica.digest
-        return {
-            "ready": self.snapshot.complete,
-            "mode": "push",
-            "items": items,
-            "digest": digest,
-            **{outcome: self.inbox.count(outcome) for outcome in OUTCOMES},
-            "lag": dict(self.inbox.lag),
-            "poison": [poison._asdict() for poison in self.inbox.poison()],
-        }
-
 
 class Task:
     """All of the consumer but its HTTP server. `tenure` is None while no slot is held."""
@@ -76,33 +62,39 @@ class Task:
         """What the task's health is judged by."""
         tenure = self.tenure
         failures = [self._leasing]
-        if tenure is not None:
+        if tenure:
             failures += [tenure.snapshot.failures, tenure.inbox.receiving, tenure.inbox.applying]
         return Facts(
-            waiting=self._waiting if tenure is None else None,
+            waiting=None if tenure else self._waiting,
             snapshot_complete=tenure is not None and tenure.snapshot.complete,
             troubles=[trouble for failure in failures if (trouble := failure.trouble())],
-            silent_seconds=0 if tenure is None else steady() - tenure.inbox.active_at,
+            silent_seconds=steady() - tenure.inbox.active_at if tenure else 0,
             long_poll_seconds=self._settings.long_poll_seconds,
-            poison=0 if tenure is None else len(tenure.inbox.poison()),
+            poison=len(tenure.inbox.poison()) if tenure else 0,
         )
 
     def state(self) -> dict[str, Any]:
-        """What the task holds and how it came by it; counts are of the present tenure."""
-        with self.replica.lock:
-            held = {"items": len(self.replica), "digest": self.replica.digest}
+        """What the task holds and how it came by it; what is counted is of the present tenure."""
         tenure = self.tenure
-        counted = tenure.inbox.counted if tenure else Counter[tuple[str, Outcome]]()
+        inbox = tenure.inbox if tenure else None
+        counted = inbox.counted if inbox else Counter[tuple[str, Outcome]]()
+        with self.replica.lock:
+            items, digest = len(self.replica), self.replica.digest
         return {
             "task": self.arn,
             "slot": tenure.lease.slot if tenure else None,
             "mode": "push",
-            **held,
-            "lag": {forwarder: tenure and tenure.inbox.lag.get(forwarder) for forwarder in FORWARDERS},
+            "items": items,
+            "digest": digest,
+            "lag": {forwarder: inbox and inbox.lag.get(forwarder) for forwarder in FORWARDERS},
             "counts": {
                 forwarder: {outcome: counted[forwarder, outcome] for outcome in OUTCOMES}
                 for forwarder in FORWARDERS
             },
+            "refused": inbox.refused if inbox else 0,
+            "confirmed": inbox.confirmed if inbox else 0,
+            "undeleted": inbox.undeleted if inbox else 0,
+            "poison": inbox.poison() if inbox else [],
         }
 
     def _take_slot(self) -> Lease | None:
@@ -151,8 +143,15 @@ class Task:
 
     def _renew(self, tenure: Tenure) -> float:
         """Renew the lease; the seconds until the next renewal is due."""
+        state = self.state()
+        report = {
+            "ready": tenure.snapshot.complete,
+            **{name: state[name] for name in ("mode", "items", "digest", "poison")},
+            **{outcome: sum(of[outcome] for of in state["counts"].values()) for outcome in OUTCOMES},
+            "lag": {forwarder: lag for forwarder, lag in state["lag"].items() if lag is not None},
+        }
         try:
-            tenure.lease.renew(tenure.report(self.replica))
+            tenure.lease.renew(report)
         except CALL_ERRORS as error:
             return min(self._leasing.add(error), self._renewal_seconds)
         self._leasing.clear()
