@@ -66,7 +66,6 @@ service = ConsumerService(
         deployment_maximum_percent=settings.deployment_maximum_percent,
         log_retention_days=settings.log_retention_days,
     ),
-    pulumi.ResourceOptions(depends_on=[slots, network]),  # no task before its subscription and its way out
 )
 
 pulumi.export("table", table.table_name)

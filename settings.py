@@ -227,7 +227,7 @@ def parse(configuration: Mapping[str, object]) -> Settings:
                     lines.append(wrong["msg"].removeprefix("Value error, "))
                 case _:
                     lines.append(f"{name} is {own[key]!r}: set it to {allowed[key]}")
-        raise pulumi.RunError("\n".join(lines)) from None
+        raise pulumi.RunError("\n".join(dict.fromkeys(lines))) from None
 
 
 def read() -> Settings:

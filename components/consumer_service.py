@@ -123,9 +123,10 @@ class ConsumerService(pulumi.ComponentResource):
                 "security_groups": [args.network.task_security_group_id],
                 "assign_public_ip": False,
             },
+            # A task that starts before its slot is subscribed misses changes; without a way to AWS it fails.
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[task_role, execution_role],
+                depends_on=[task_role, execution_role, args.slots, args.network],
                 ignore_changes=["desiredCount"] if scales else None,
             ),
         )
@@ -178,7 +179,10 @@ def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:
             [queue.arn for queue in args.slots.queues],
         ),
         allow(["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], args.table.table_arn),
-        allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], args.leases.table_arn),
+        allow(
+            ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+            args.leases.table_arn,
+        ),
     ]
 
 

@@ -21,6 +21,16 @@ REGION = "eu-south-1"
 
 
 @dataclass(frozen=True)
+class Options:
+    """The options with which a resource was registered."""
+
+    depends_on: set[str]
+    replace_on_changes: list[str]
+    ignore_changes: list[str]
+    delete_before_replace: bool
+
+
+@dataclass(frozen=True)
 class Made:
     """A resource as the program registered it."""
 
@@ -29,8 +39,7 @@ class Made:
     urn: str
     parent: str
     inputs: Mapping[str, Any]
-    request: Any
-    """The registration itself, with its options."""
+    options: Options
 
 
 @dataclass
@@ -50,7 +59,13 @@ class Evaluation:
 
     @property
     def types(self) -> Counter[str]:
-        return Counter(made.type for made in self.resources)
+        """How many of each type, components aside."""
+        return Counter(made.type for made in self.resources if not made.type.startswith("statecast:"))
+
+    @property
+    def children(self) -> set[tuple[str, str, str]]:
+        """Each resource's parent's name, type and name."""
+        return {(made.parent.rpartition("::")[2], made.type, made.name) for made in self.resources}
 
 
 class Cloud(mocks.Mocks):
@@ -95,7 +110,19 @@ class Recorder(mocks.MockMonitor):
         if request.type != "pulumi:pulumi:Stack":
             inputs = rpc.deserialize_properties(request.object)
             self._evaluation.resources.append(
-                Made(request.type, request.name, response.urn, request.parent, inputs, request)
+                Made(
+                    request.type,
+                    request.name,
+                    response.urn,
+                    request.parent,
+                    inputs,
+                    Options(
+                        set(request.dependencies),
+                        list(request.replaceOnChanges),
+                        list(request.ignoreChanges),
+                        request.deleteBeforeReplace,
+                    ),
+                )
             )
         return response
 
@@ -106,10 +133,13 @@ class Recorder(mocks.MockMonitor):
 
 
 def evaluate(
-    program: Callable[[], object], configuration: Mapping[str, Any] | None = None, stack: str = "test"
+    program: Callable[[], object],
+    configuration: Mapping[str, Any] | None = None,
+    stack: str = "test",
+    into: Evaluation | None = None,
 ) -> Evaluation:
     """Run a program by itself and say what it registered."""
-    evaluation = Evaluation()
+    evaluation = into or Evaluation()
     ROOT.set(None)
     set_all_config({key: _as_engine_gives(value) for key, value in (configuration or {}).items()})
     configure(Settings("statecast", stack, monitor=Recorder(evaluation), dry_run=False))

@@ -1,0 +1,291 @@
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.consumer_image import ConsumerImage, ConsumerImageArgs, repository_arn_of
+from components.consumer_service import ConsumerService, ConsumerServiceArgs
+from components.leases_table import LeasesTable
+from components.network import Network, NetworkArgs
+from components.state_table import StateTable, StateTableArgs
+from components.task_slots import TaskSlots, TaskSlotsArgs
+from tests.program.conftest import Evaluation, evaluate
+
+DIGEST = "sha256:" + "a" * 64
+REPOSITORY, BUILT = "aws:ecr/repository:Repository", "docker-build:index:Image"
+SERVICE, TASKS = "aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"
+SCALING, TRACKING = "aws:appautoscaling/target:Target", "aws:appautoscaling/policy:Policy"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+NUMBERS = {"retention_seconds": 600, "visibility_timeout_seconds": 30, "max_receives": 5}
+
+
+def arn(service: str, name: str) -> str:
+    return f"arn:aws:{service}:eu-south-1:123456789012:{name}"
+
+
+def image(uri: str) -> tuple[Evaluation, str, str | None]:
+    found: list[str | None] = []
+
+    def program() -> None:
+        made = ConsumerImage("image", ConsumerImageArgs(uri=uri, force_delete=True))
+        pulumi.Output.all(made.uri, made.repository_arn).apply(found.extend)
+
+    evaluation = evaluate(program)
+    assert found[0]
+    return evaluation, found[0], found[1]
+
+
+def service(uri: str = f"registry/consumer@{DIGEST}", **changed: Any) -> Evaluation:
+    args = {
+        **{
+            "region": "eu-south-1",
+            "long_poll_seconds": 20,
+            "lease_seconds": 45,
+            "tasks_min": 2,
+            "tasks_max": 2,
+        },
+        **{"scaling_metric": "", "scaling_target": 0, "log_retention_days": 14},
+        **{"deployment_minimum_percent": 100, "deployment_maximum_percent": 200},
+        **changed,
+    }
+
+    def program() -> None:
+        slots = TaskSlotsArgs(count=2, topic_arn="changes", alarm_topic_arn="alarms", **NUMBERS)
+        pieces = {
+            "image": ConsumerImage("image", ConsumerImageArgs(uri=uri, force_delete=True)),
+            "table": StateTable("state", StateTableArgs(deletion_protection=True)),
+            "leases": LeasesTable("leases"),
+            "slots": TaskSlots("slot", slots),
+            "network": Network("net", NetworkArgs(kind="endpoints", region="eu-south-1")),
+        }
+        ConsumerService("tasks", ConsumerServiceArgs(**pieces, **args))
+
+    return evaluate(program)
+
+
+def statements(made: Evaluation, role: str) -> Any:
+    return json.loads(made[ROLE_POLICY, f"{role}-policy"].inputs["policy"])["Statement"]
+
+
+def test_a_given_image_is_used_as_it_is() -> None:
+    made, uri, repository = image(f"ghcr.io/statecast/consumer@{DIGEST}")
+
+    assert made.types == {}
+    assert (uri, repository) == (f"ghcr.io/statecast/consumer@{DIGEST}", None)
+
+
+def test_without_one_the_image_is_built_into_a_repository_and_named_by_digest() -> None:
+    made, uri, repository = image("")
+
+    assert made.types == {REPOSITORY: 1, BUILT: 1}
+    assert made[REPOSITORY, "image"].inputs == {
+        "imageTagMutability": "IMMUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": True},
+        "forceDelete": True,
+    }
+    built = made[BUILT, "image"].inputs
+    assert built["buildOnPreview"] is False
+    assert built["context"] == {"location": "container"}
+    assert built["platforms"] == ["linux/arm64"]
+    assert built["exports"] == [
+        {"registry": {"names": ["registry/image"], "push": True, "pushByDigest": True}}
+    ]
+    assert uri == "registry/image@sha256:" + "d" * 64
+    assert repository == arn("ecr", "image")
+
+
+@pytest.mark.parametrize(
+    ("uri", "repository"),
+    [
+        (
+            f"123456789012.dkr.ecr.eu-south-1.amazonaws.com/team/consumer@{DIGEST}",
+            "arn:aws:ecr:eu-south-1:123456789012:repository/team/consumer",
+        ),
+        (f"public.ecr.aws/team/consumer@{DIGEST}", None),
+        (f"localhost/consumer@{DIGEST}", None),
+    ],
+)
+def test_an_image_in_ecr_tells_its_repository(uri: str, repository: str | None) -> None:
+    assert repository_arn_of(uri) == repository
+
+
+def test_a_service_is_a_cluster_a_task_definition_two_roles_a_log_and_a_scalable_target() -> None:
+    made = service()
+
+    assert {(type_, name) for parent, type_, name in made.children if parent.startswith("tasks")} == {
+        ("aws:ecs/cluster:Cluster", "tasks"),
+        (TASKS, "tasks"),
+        (SERVICE, "tasks"),
+        (SCALING, "tasks-scaling"),
+        ("aws:cloudwatch/logGroup:LogGroup", "tasks-logs"),
+        ("statecast:components:ServiceRole", "tasks-role"),
+        ("aws:iam/role:Role", "tasks-role"),
+        (ROLE_POLICY, "tasks-role-policy"),
+        ("statecast:components:ServiceRole", "tasks-execution-role"),
+        ("aws:iam/role:Role", "tasks-execution-role"),
+        (ROLE_POLICY, "tasks-execution-role-policy"),
+    }
+
+
+def test_a_task_is_small_arm_and_has_the_two_roles() -> None:
+    inputs = dict(service()[TASKS, "tasks"].inputs)
+    inputs.pop("containerDefinitions")
+
+    assert inputs == {
+        "family": "tasks-test",
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "runtimePlatform": {"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"},
+        "cpu": "256",
+        "memory": "512",
+        "taskRoleArn": arn("iam", "tasks-role"),
+        "executionRoleArn": arn("iam", "tasks-execution-role"),
+    }
+
+
+def test_the_container_can_do_little_and_knows_all_it_needs() -> None:
+    (container,) = json.loads(service()[TASKS, "tasks"].inputs["containerDefinitions"])
+
+    assert {entry["name"]: entry["value"] for entry in container.pop("environment")} == {
+        "STATECAST_TABLE": "state",
+        "STATECAST_LEASES_TABLE": "leases",
+        "STATECAST_SLOT_QUEUE_URLS": '["https://sqs/slot-00", "https://sqs/slot-01"]',
+        "STATECAST_LONG_POLL_SECONDS": "20",
+        "STATECAST_VISIBILITY_TIMEOUT_SECONDS": "30",
+        "STATECAST_SLOT_RETENTION_SECONDS": "600",
+        "STATECAST_MAX_RECEIVES": "5",
+        "STATECAST_LEASE_SECONDS": "45",
+        "STATECAST_PORT": "8080",
+    }
+    assert container == {
+        "name": "consumer",
+        "image": f"registry/consumer@{DIGEST}",
+        "essential": True,
+        "command": ["python", "-m", "consumer"],
+        "user": "10001:10001",
+        "readonlyRootFilesystem": True,
+        "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
+        "healthCheck": {
+            "command": ["CMD", "python", "-m", "consumer.check"],
+            "interval": 10,
+            "timeout": 5,
+            "retries": 3,
+            "startPeriod": 60,
+        },
+        "stopTimeout": 30,
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": "tasks-logs",
+                "awslogs-region": "eu-south-1",
+                "awslogs-stream-prefix": "task",
+            },
+        },
+    }
+
+
+def test_a_task_may_use_its_slots_read_the_table_and_lease_and_nothing_else() -> None:
+    assert statements(service(), "tasks-role") == [
+        {
+            "Effect": "Allow",
+            "Action": [
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:ChangeMessageVisibility",
+                "sqs:GetQueueAttributes",
+            ],
+            "Resource": [arn("sqs", "slot-00"), arn("sqs", "slot-01")],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"],
+            "Resource": arn("dynamodb", "state"),
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "dynamodb:BatchGetItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+            ],
+            "Resource": arn("dynamodb", "leases"),
+        },
+    ]
+
+
+LOGGING = {
+    "Effect": "Allow",
+    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+    "Resource": f"{arn('cloudwatch', 'tasks-logs')}:*",
+}
+
+
+def test_ecs_may_write_the_log_and_pull_from_the_repository_that_the_image_is_in() -> None:
+    assert statements(service(), "tasks-execution-role") == [LOGGING]
+    assert statements(service(uri=""), "tasks-execution-role") == [
+        LOGGING,
+        {"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken"], "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
+            "Resource": arn("ecr", "image"),
+        },
+    ]
+
+
+def test_the_service_deploys_by_turns_and_rolls_back() -> None:
+    made = service()
+
+    assert made[SERVICE, "tasks"].inputs == {
+        "cluster": arn("ecs", "tasks"),
+        "taskDefinition": arn("ecs", "tasks"),
+        "launchType": "FARGATE",
+        "desiredCount": 2,
+        "deploymentMinimumHealthyPercent": 100,
+        "deploymentMaximumPercent": 200,
+        "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+        "networkConfiguration": {
+            "subnets": ["net-private-a-id", "net-private-b-id"],
+            "securityGroups": ["net-tasks-id"],
+            "assignPublicIp": False,
+        },
+    }
+    for role in ("tasks-role", "tasks-execution-role"):
+        assert made[ROLE_POLICY, f"{role}-policy"].urn in made[SERVICE, "tasks"].options.depends_on
+
+
+def test_a_fixed_count_is_the_programs_and_nothing_is_tracked() -> None:
+    made = service()
+
+    assert made[SERVICE, "tasks"].options.ignore_changes == []
+    assert made[SCALING, "tasks-scaling"].inputs == {
+        "serviceNamespace": "ecs",
+        "scalableDimension": "ecs:service:DesiredCount",
+        "resourceId": "service/tasks/tasks",
+        "minCapacity": 2,
+        "maxCapacity": 2,
+    }
+    assert made.of(TRACKING) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "predefined"),
+    [("cpu", "ECSServiceAverageCPUUtilization"), ("memory", "ECSServiceAverageMemoryUtilization")],
+)
+def test_with_room_to_scale_the_count_is_left_to_what_tracks_the_metric(metric: str, predefined: str) -> None:
+    made = service(tasks_max=6, scaling_metric=metric, scaling_target=60)
+
+    assert made[SERVICE, "tasks"].options.ignore_changes == ["desiredCount"]
+    assert made[SCALING, "tasks-scaling"].inputs["maxCapacity"] == 6
+    assert made[TRACKING, "tasks-tracking"].inputs == {
+        "policyType": "TargetTrackingScaling",
+        "serviceNamespace": "ecs",
+        "scalableDimension": "ecs:service:DesiredCount",
+        "resourceId": "service/tasks/tasks",
+        "targetTrackingScalingPolicyConfiguration": {
+            "predefinedMetricSpecification": {"predefinedMetricType": predefined},
+            "targetValue": 60,
+        },
+    }

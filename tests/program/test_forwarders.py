@@ -1,0 +1,244 @@
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.forwarders import FORWARDERS, Forwarder, ForwarderArgs
+from components.forwarders.lambda_forwarder import LambdaForwarder, LambdaForwarderArgs
+from components.forwarders.pipe_forwarder import PipeForwarder
+from tests.program.conftest import CHECKOUT, Evaluation, evaluate
+
+STREAM = "arn:aws:dynamodb:eu-south-1:123456789012:table/state/stream/1"
+CHANGES, ALARMS = "arn:aws:sns:eu-south-1:123456789012:changes", "arn:aws:sns:eu-south-1:123456789012:alarms"
+ROUTE: dict[str, Any] = {
+    "stream_arn": STREAM,
+    "topic_arn": CHANGES,
+    "alarm_topic_arn": ALARMS,
+    "log_retention_days": 14,
+}
+DLQ = "arn:aws:sqs:eu-south-1:123456789012:forward-dlq"
+ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
+ALARM, LOG_GROUP = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/logGroup:LogGroup"
+FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"
+ALIAS = "aws:lambda/alias:Alias"
+PIPE = "aws:pipes/pipe:Pipe"
+FAILURES = {
+    ("forward-dlq", "aws:sqs/queue:Queue", "forward-dlq"),
+    ("forward-dlq", "aws:sqs/queuePolicy:QueuePolicy", "forward-dlq-policy"),
+    ("forward-dlq", ALARM, "forward-dlq-alarm"),
+}
+FORWARDING = [
+    {
+        "Effect": "Allow",
+        "Action": ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+        "Resource": STREAM,
+    },
+    {"Effect": "Allow", "Action": ["dynamodb:ListStreams"], "Resource": "*"},
+    {"Effect": "Allow", "Action": ["sns:Publish"], "Resource": CHANGES},
+    {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": DLQ},
+]
+
+
+def lambda_forwarder(snap_start: bool = True) -> Evaluation:
+    args = LambdaForwarderArgs(**ROUTE, memory=128, snap_start=snap_start, partial_failure="report")
+    return evaluate(lambda: LambdaForwarder("forward", args))
+
+
+def pipe_forwarder() -> Evaluation:
+    return evaluate(lambda: PipeForwarder("forward", ForwarderArgs(**ROUTE)))
+
+
+def test_a_lambda_forwarder_is_a_function_behind_an_alias_with_its_own_role_log_and_failures() -> None:
+    assert lambda_forwarder().children == {
+        ("statecast-test", "statecast:components:LambdaForwarder", "forward"),
+        ("forward", "statecast:components:DeadLetterQueue", "forward-dlq"),
+        *FAILURES,
+        ("forward", LOG_GROUP, "forward-logs"),
+        ("forward", "statecast:components:ServiceRole", "forward-role"),
+        ("forward-role", ROLE, "forward-role"),
+        ("forward-role", ROLE_POLICY, "forward-role-policy"),
+        ("forward", FUNCTION, "forward"),
+        ("forward", ALIAS, "forward-alias"),
+        ("forward", MAPPING, "forward-mapping"),
+        ("forward", ALARM, "forward-late"),
+    }
+
+
+def test_the_function_is_small_arm_and_starts_from_a_snapshot() -> None:
+    inputs = dict(lambda_forwarder()[FUNCTION, "forward"].inputs)
+    code = inputs.pop("code")
+
+    assert inputs == {
+        "runtime": "python3.13",
+        "architectures": ["arm64"],
+        "handler": "handler.handle",
+        "memorySize": 128,
+        "timeout": 30,
+        "role": "arn:aws:iam:eu-south-1:123456789012:forward-role",
+        "environment": {"variables": {"TOPIC_ARN": CHANGES, "PARTIAL_FAILURE": "report"}},
+        "loggingConfig": {"logFormat": "JSON", "logGroup": "forward-logs"},
+        "publish": True,
+        "snapStart": {"applyOn": "PublishedVersions"},
+    }
+    assert isinstance(code, pulumi.AssetArchive)
+    assert {name: asset.path for name, asset in code.assets.items()} == {
+        source.name: f"functions/forwarder/{source.name}"
+        for source in (CHECKOUT / "functions" / "forwarder").glob("*.py")
+    }
+    assert "handler.py" in code.assets
+
+
+def test_snapshots_can_be_left_out() -> None:
+    assert "snapStart" not in lambda_forwarder(snap_start=False)[FUNCTION, "forward"].inputs
+
+
+def test_any_change_replaces_the_function_and_moves_the_mapping() -> None:
+    made = lambda_forwarder()
+
+    assert made[FUNCTION, "forward"].options.replace_on_changes == ["*"]
+    assert made[FUNCTION, "forward"].options.delete_before_replace is False
+    # No name of its own: two aliases must be able to stand side by side while the mapping moves.
+    assert made[ALIAS, "forward-alias"].inputs == {"functionName": "forward", "functionVersion": "1"}
+    assert made[MAPPING, "forward-mapping"].options.replace_on_changes == []
+
+
+def test_the_mapping_reads_the_whole_stream_and_gives_up_in_bounded_time() -> None:
+    made = lambda_forwarder()
+
+    assert made[MAPPING, "forward-mapping"].inputs == {
+        "eventSourceArn": STREAM,
+        "functionName": "arn:aws:lambda:eu-south-1:123456789012:forward-alias",
+        "startingPosition": "TRIM_HORIZON",
+        "batchSize": 100,
+        "bisectBatchOnFunctionError": True,
+        "functionResponseTypes": ["ReportBatchItemFailures"],
+        "maximumRetryAttempts": 10,
+        "maximumRecordAgeInSeconds": 3600,
+        "destinationConfig": {"onFailure": {"destinationArn": DLQ}},
+    }
+    assert made[ROLE_POLICY, "forward-role-policy"].urn in made[MAPPING, "forward-mapping"].options.depends_on
+
+
+def test_the_lambdas_role_forwards_and_writes_its_own_log_and_nothing_else() -> None:
+    made = lambda_forwarder()
+
+    assert json.loads(made[ROLE, "forward-role"].inputs["assumeRolePolicy"])["Statement"] == [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ]
+    assert json.loads(made[ROLE_POLICY, "forward-role-policy"].inputs["policy"])["Statement"] == [
+        *FORWARDING,
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": "arn:aws:cloudwatch:eu-south-1:123456789012:forward-logs:*",
+        },
+    ]
+
+
+def test_a_lambda_that_falls_behind_raises_an_alarm() -> None:
+    inputs = lambda_forwarder()[ALARM, "forward-late"].inputs
+
+    assert (inputs["namespace"], inputs["metricName"], inputs["statistic"]) == (
+        "AWS/Lambda",
+        "IteratorAge",
+        "Maximum",
+    )
+    assert inputs["dimensions"] == {"FunctionName": "forward"}
+    assert inputs["threshold"] == 30_000
+    assert inputs["alarmActions"] == inputs["okActions"] == [ALARMS]
+
+
+def test_a_pipe_forwarder_is_a_pipe_with_its_own_role_log_and_failures() -> None:
+    made = pipe_forwarder()
+
+    assert made.children == {
+        ("statecast-test", "statecast:components:PipeForwarder", "forward"),
+        ("forward", "statecast:components:DeadLetterQueue", "forward-dlq"),
+        *FAILURES,
+        ("forward", LOG_GROUP, "forward-logs"),
+        ("forward", "statecast:components:ServiceRole", "forward-role"),
+        ("forward-role", ROLE, "forward-role"),
+        ("forward-role", ROLE_POLICY, "forward-role-policy"),
+        ("forward", PIPE, "forward"),
+        ("forward", ALARM, "forward-failing"),
+    }
+    assert made[LOG_GROUP, "forward-logs"].inputs == {
+        "name": "/aws/vendedlogs/pipes/forward-test",
+        "retentionInDays": 14,
+    }
+
+
+def test_the_pipe_reads_the_whole_stream_and_gives_up_in_bounded_time() -> None:
+    made = pipe_forwarder()
+
+    assert made[PIPE, "forward"].inputs == {
+        "name": "forward-test",
+        "roleArn": "arn:aws:iam:eu-south-1:123456789012:forward-role",
+        "source": STREAM,
+        "sourceParameters": {
+            "dynamodbStreamParameters": {
+                "startingPosition": "TRIM_HORIZON",
+                "batchSize": 10,
+                "onPartialBatchItemFailure": "AUTOMATIC_BISECT",
+                "maximumRetryAttempts": 10,
+                "maximumRecordAgeInSeconds": 3600,
+                "deadLetterConfig": {"arn": DLQ},
+            }
+        },
+        "target": CHANGES,
+        "logConfiguration": {
+            "level": "ERROR",
+            "cloudwatchLogsLogDestination": {
+                "logGroupArn": "arn:aws:cloudwatch:eu-south-1:123456789012:/aws/vendedlogs/pipes/forward-test"
+            },
+        },
+    }
+    options = made[PIPE, "forward"].options
+    assert made[ROLE_POLICY, "forward-role-policy"].urn in options.depends_on
+    assert options.delete_before_replace is True
+
+
+def test_the_pipes_role_forwards_for_that_pipe_alone() -> None:
+    made = pipe_forwarder()
+
+    assert json.loads(made[ROLE, "forward-role"].inputs["assumeRolePolicy"])["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "pipes.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "StringEquals": {"aws:SourceArn": "arn:aws:pipes:eu-south-1:123456789012:pipe/forward-test"}
+            },
+        }
+    ]
+    assert json.loads(made[ROLE_POLICY, "forward-role-policy"].inputs["policy"])["Statement"] == FORWARDING
+
+
+def test_a_pipe_that_cannot_publish_raises_an_alarm() -> None:
+    inputs = pipe_forwarder()[ALARM, "forward-failing"].inputs
+
+    assert (inputs["namespace"], inputs["metricName"]) == ("AWS/EventBridge/Pipes", "ExecutionFailed")
+    assert inputs["dimensions"] == {"PipeName": "forward-test"}
+    assert (inputs["statistic"], inputs["threshold"]) == ("Sum", 0)
+    assert inputs["alarmActions"] == inputs["okActions"] == [ALARMS]
+
+
+class Settings:
+    lambda_memory = 256
+    snap_start = False
+    partial_failure = "raise"
+
+
+@pytest.mark.parametrize(("variant", "made"), [("lambda", LambdaForwarder), ("pipe", PipeForwarder)])
+def test_the_table_makes_each_variant_from_the_settings(variant: str, made: type[Forwarder]) -> None:
+    forwarders: list[Forwarder] = []
+    evaluation = evaluate(
+        lambda: forwarders.append(FORWARDERS[variant]("forward", ForwarderArgs(**ROUTE), Settings()))
+    )
+
+    assert [type(forwarder) for forwarder in forwarders] == [made]
+    for function in evaluation.of(FUNCTION):
+        assert function.inputs["memorySize"] == 256
+        assert function.inputs["environment"]["variables"]["PARTIAL_FAILURE"] == "raise"
+        assert "snapStart" not in function.inputs

@@ -1,0 +1,128 @@
+from typing import Any
+
+import pytest
+
+from components.network import Network, NetworkArgs
+from tests.program.conftest import Evaluation, evaluate
+
+ENDPOINT, SECURITY_GROUP = "aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/securityGroup:SecurityGroup"
+SUBNET, ROUTE, ROUTES = "aws:ec2/subnet:Subnet", "aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable"
+ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
+VPC = "aws:ec2/vpc:Vpc"
+HTTPS = {"protocol": "tcp", "fromPort": 443, "toPort": 443}
+PRIVATE_SUBNETS = ["net-private-a-id", "net-private-b-id"]
+
+
+def network(**args: Any) -> tuple[Network, Evaluation]:
+    made: list[Network] = []
+    evaluation = evaluate(
+        lambda: made.append(Network("net", NetworkArgs(region="eu-south-1", **args))), stack="test"
+    )
+    return made[0], evaluation
+
+
+def test_endpoints_lead_to_aws_and_nothing_leads_out() -> None:
+    _, made = network(kind="endpoints")
+
+    assert made.types == {VPC: 1, SUBNET: 2, SECURITY_GROUP: 2, ROUTES: 1, ASSOCIATION: 2, ENDPOINT: 6}
+    assert made[VPC, "net"].inputs == {
+        "cidrBlock": "10.0.0.0/16",
+        "enableDnsSupport": True,
+        "enableDnsHostnames": True,
+    }
+    assert {subnet.name: subnet.inputs for subnet in made.of(SUBNET)} == {
+        "net-private-a": {"vpcId": "net-id", "cidrBlock": "10.0.0.0/20", "availabilityZone": "eu-south-1a"},
+        "net-private-b": {"vpcId": "net-id", "cidrBlock": "10.0.16.0/20", "availabilityZone": "eu-south-1b"},
+    }
+    assert {association.inputs["subnetId"] for association in made.of(ASSOCIATION)} == set(PRIVATE_SUBNETS)
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "s3"])
+@pytest.mark.parametrize("kind", ["endpoints", "nat"])
+def test_tables_and_image_layers_come_by_free_gateways(kind: str, service: str) -> None:
+    _, made = network(kind=kind)
+
+    assert made[ENDPOINT, f"net-{service}"].inputs == {
+        "vpcId": "net-id",
+        "serviceName": f"com.amazonaws.eu-south-1.{service}",
+        "vpcEndpointType": "Gateway",
+        "routeTableIds": ["net-private-id"],
+    }
+
+
+@pytest.mark.parametrize("service", ["sqs", "ecr.api", "ecr.dkr", "logs"])
+def test_an_interface_endpoint_answers_to_the_services_name_in_both_zones(service: str) -> None:
+    _, made = network(kind="endpoints")
+
+    assert made[ENDPOINT, f"net-{service.replace('.', '-')}"].inputs == {
+        "vpcId": "net-id",
+        "serviceName": f"com.amazonaws.eu-south-1.{service}",
+        "vpcEndpointType": "Interface",
+        "privateDnsEnabled": True,
+        "subnetIds": PRIVATE_SUBNETS,
+        "securityGroupIds": ["net-endpoints-id"],
+    }
+
+
+def test_tasks_call_https_and_endpoints_take_it_from_tasks_alone() -> None:
+    _, made = network(kind="endpoints")
+
+    tasks, endpoints = made[SECURITY_GROUP, "net-tasks"].inputs, made[SECURITY_GROUP, "net-endpoints"].inputs
+    assert (tasks["ingress"], tasks["egress"]) == ([], [{**HTTPS, "cidrBlocks": ["0.0.0.0/0"]}])
+    assert (endpoints["ingress"], endpoints["egress"]) == (
+        [{**HTTPS, "securityGroups": ["net-tasks-id"]}],
+        [],
+    )
+
+
+def test_a_nat_gateway_leads_out_instead_of_interface_endpoints() -> None:
+    network_, made = network(kind="nat")
+
+    assert made.types == {
+        **{VPC: 1, SUBNET: 3, SECURITY_GROUP: 1, ROUTES: 2, ASSOCIATION: 3, ENDPOINT: 2, ROUTE: 2},
+        **{
+            "aws:ec2/internetGateway:InternetGateway": 1,
+            "aws:ec2/natGateway:NatGateway": 1,
+            "aws:ec2/eip:Eip": 1,
+        },
+    }
+    assert made["aws:ec2/natGateway:NatGateway", "net-nat"].inputs == {
+        "allocationId": "net-nat-id",
+        "subnetId": "net-public-id",
+    }
+    assert made[ROUTE, "net-private-out"].inputs == {
+        "routeTableId": "net-private-id",
+        "destinationCidrBlock": "0.0.0.0/0",
+        "natGatewayId": "net-nat-id",
+    }
+    assert made[ROUTE, "net-public-out"].inputs == {
+        "routeTableId": "net-public-id",
+        "destinationCidrBlock": "0.0.0.0/0",
+        "gatewayId": "net-internet-id",
+    }
+    assert len(network_.subnet_ids) == 2, "tasks run in the private subnets alone"
+
+
+def test_in_an_existing_vpc_only_the_tasks_security_group_is_made() -> None:
+    network_, made = network(kind="existing", vpc_id="vpc-1", subnet_ids=["subnet-1", "subnet-2"])
+
+    assert made.types == {SECURITY_GROUP: 1}
+    assert made[SECURITY_GROUP, "net-tasks"].inputs["vpcId"] == "vpc-1"
+    assert network_.subnet_ids == ["subnet-1", "subnet-2"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"kind": "existing"},
+        {"kind": "existing", "vpc_id": "vpc-1"},
+        {"kind": "existing", "subnet_ids": ["subnet-1"]},
+        {"kind": "nat", "vpc_id": "vpc-1"},
+        {"kind": "endpoints", "subnet_ids": ["subnet-1"]},
+    ],
+)
+def test_an_existing_vpc_and_its_own_kind_go_together(args: dict[str, Any]) -> None:
+    with pytest.raises(
+        ValueError, match="give vpc_id and subnet_ids with kind 'existing', and with no other"
+    ):
+        network(**args)

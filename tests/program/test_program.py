@@ -1,0 +1,136 @@
+import ast
+import json
+from collections.abc import Callable
+
+import pytest
+
+from settings import MOST_SLOTS
+from tests.program.conftest import CHECKOUT, Evaluation
+
+BASE = {
+    "aws:appautoscaling/target:Target": 1,
+    "aws:dynamodb/table:Table": 2,
+    "aws:ec2/routeTable:RouteTable": 1,
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": 2,
+    "aws:ec2/securityGroup:SecurityGroup": 2,
+    "aws:ec2/subnet:Subnet": 2,
+    "aws:ec2/vpc:Vpc": 1,
+    "aws:ec2/vpcEndpoint:VpcEndpoint": 6,
+    "aws:ecs/cluster:Cluster": 1,
+    "aws:ecs/service:Service": 1,
+    "aws:ecs/taskDefinition:TaskDefinition": 1,
+    "aws:kms/key:Key": 1,
+    "aws:sns/topic:Topic": 2,
+    "aws:sns/topicPolicy:TopicPolicy": 2,
+}
+BUILT_IMAGE = {"aws:ecr/repository:Repository": 1, "docker-build:index:Image": 1}
+LAMBDA = {
+    "aws:lambda/function:Function": 1,
+    "aws:lambda/alias:Alias": 1,
+    "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
+}
+PIPE = {"aws:pipes/pipe:Pipe": 1}
+
+
+def expected(slots: int, forwarders: int) -> dict[str, int]:
+    """What grows with the slots (two queues each) and the forwarders (a queue, two alarms, a log, a role)."""
+    return BASE | {
+        "aws:sqs/queue:Queue": 2 * slots + forwarders,
+        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + forwarders,
+        "aws:sns/topicSubscription:TopicSubscription": slots,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders,
+        "aws:cloudwatch/logGroup:LogGroup": 1 + forwarders,
+        "aws:iam/role:Role": 2 + forwarders,
+        "aws:iam/rolePolicy:RolePolicy": 2 + forwarders,
+    }
+
+
+@pytest.mark.parametrize(
+    ("stack", "types"),
+    [
+        ("dev", expected(slots=4, forwarders=2) | LAMBDA | PIPE | BUILT_IMAGE),
+        ("lambda", expected(slots=40, forwarders=1) | LAMBDA | BUILT_IMAGE),
+        ("pipe", expected(slots=40, forwarders=1) | PIPE | BUILT_IMAGE),
+        ("local", expected(slots=8, forwarders=2) | LAMBDA | PIPE),
+    ],
+)
+def test_each_stack_makes_exactly_these_resources(
+    program: Callable[[str], Evaluation], stack: str, types: dict[str, int]
+) -> None:
+    assert program(stack).types == types
+
+
+def test_the_outputs_are_what_other_programs_rely_on(program: Callable[[str], Evaluation]) -> None:
+    outputs = dict(program("local").outputs)
+
+    slots = outputs.pop("slots")
+    assert slots == [
+        {
+            "queueUrl": f"https://sqs/statecast-slot-{number:02}",
+            "dlqUrl": f"https://sqs/statecast-slot-{number:02}-dlq",
+            "alarmName": f"statecast-slot-{number:02}-dlq-alarm",
+        }
+        for number in range(8)
+    ]
+    assert outputs == {
+        "table": "statecast-state",
+        "streamArn": "arn:aws:dynamodb:eu-south-1:123456789012:statecast-state/stream/1",
+        "topicArn": "arn:aws:sns:eu-south-1:123456789012:statecast-changes",
+        "leasesTable": "statecast-leases",
+        "cluster": "statecast-tasks",
+        "service": "statecast-tasks",
+        "logGroup": "statecast-tasks-logs",
+        "variants": ["lambda", "pipe"],
+    }
+
+
+def test_the_topic_admits_the_roles_of_the_stacks_forwarders(program: Callable[[str], Evaluation]) -> None:
+    policy = program("lambda")["aws:sns/topicPolicy:TopicPolicy", "statecast-changes-policy"].inputs["policy"]
+
+    admitted = json.loads(policy)["Statement"][0]["Principal"]["AWS"]
+    assert admitted == ["arn:aws:iam:eu-south-1:123456789012:statecast-lambda-role"]
+
+
+def test_tasks_start_once_every_slot_is_subscribed_and_the_network_leads_to_aws(
+    program: Callable[[str], Evaluation],
+) -> None:
+    made = program("local")
+
+    service = made["aws:ecs/service:Service", "statecast-tasks"].options.depends_on
+    subscriptions = made.of("aws:sns/topicSubscription:TopicSubscription")
+    endpoints = made.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+    assert {resource.urn for resource in [*subscriptions, *endpoints]} <= service
+
+
+def test_the_largest_service_that_settings_allow_fits_the_task_roles_policy(
+    program: Callable[[str], Evaluation],
+) -> None:
+    policy = program("lambda")["aws:iam/rolePolicy:RolePolicy", "statecast-tasks-role-policy"].inputs[
+        "policy"
+    ]
+    document = json.loads(policy)
+    queue = "arn:aws:sqs:ap-southeast-1:123456789012:statecast-slot-119-1a2b3c4"
+    document["Statement"][0]["Resource"] = [queue] * MOST_SLOTS
+
+    assert len(json.dumps(document, separators=(",", ":"))) < 10_240
+
+
+def test_only_the_settings_read_configuration() -> None:
+    readers = [
+        source.name
+        for source in [CHECKOUT / "__main__.py", *sorted((CHECKOUT / "components").rglob("*.py"))]
+        if any(
+            isinstance(node, ast.Attribute) and node.attr in {"Config", "config", "environ", "getenv"}
+            for node in ast.walk(ast.parse(source.read_text()))
+        )
+    ]
+    assert readers == []
+
+
+def test_every_resource_is_owned_by_its_component(program: Callable[[str], Evaluation]) -> None:
+    orphans = [
+        made.name
+        for made in program("local").resources
+        if made.parent.rpartition("::")[2] == "statecast-local" and not made.type.startswith("statecast:")
+    ]
+    assert orphans == []
