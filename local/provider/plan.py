@@ -12,13 +12,13 @@ from typing import Any
 
 from pulumi.runtime import rpc
 
+from .archive import SIGNATURE
 from .sdk import ResourceType
 
 Properties = dict[str, Any]
 
 # What stands on the wire for a value that only a real deployment will know.
 UNKNOWN = rpc.UNKNOWN
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
 _NAME_SUFFIX = re.compile(r"-[0-9a-f]{7}")
 
 
@@ -38,7 +38,7 @@ def checked(
     if (
         named is not None
         and named.is_input
-        and named.is_text
+        and named.form == "text"
         and not inputs.keys() & {named.name, "namePrefix"}
     ):
         old = olds.get(named.name)
@@ -48,7 +48,7 @@ def checked(
             else f"{resource_name}-{hashlib.sha256(seed).hexdigest()[:7]}"
         )
     tags = kind.properties.get("tags")
-    if default_tags and tags is not None and tags.is_text_map and inputs.get("tags") != UNKNOWN:
+    if default_tags and tags is not None and tags.form == "map" and inputs.get("tags") != UNKNOWN:
         inputs["tags"] = {**default_tags, **inputs.get("tags", {})}
     return inputs
 
@@ -90,18 +90,27 @@ class Difference:
 
 
 def difference(
-    olds: Properties, news: Properties, *, resource_name: str, name_property: str, in_place: Collection[str]
+    olds: Properties,
+    news: Properties,
+    *,
+    resource_name: str,
+    name_property: str,
+    in_place: Collection[str],
+    resettable: Collection[str],
 ) -> Difference:
-    """Compare inputs. What is not `in_place` replaces, and deletes first where a given name would clash."""
+    """Compare inputs. What cannot change `in_place` replaces, and what is taken away unless `resettable`.
+
+    The old resource is deleted first where a given name would clash.
+    """
     old, new = _present(olds), _present(news)
     changed = frozenset(key for key in old.keys() & new.keys() if not same(old[key], new[key]))
-    every = (old.keys() ^ new.keys()) | changed
+    added, deleted = frozenset(new.keys() - old.keys()), frozenset(old.keys() - new.keys())
     name = new.get(name_property)
     return Difference(
-        added=frozenset(new.keys() - old.keys()),
-        deleted=frozenset(old.keys() - new.keys()),
+        added=added,
+        deleted=deleted,
         changed=changed,
-        replaces=frozenset(every - set(in_place)),
+        replaces=((added | changed) - set(in_place)) | (deleted - set(resettable)),
         delete_first=name is not None
         and name == old.get(name_property)
         and not is_generated(name, resource_name),
@@ -118,7 +127,7 @@ def same(old: object, new: object) -> bool:
     match old, new:
         case str(), str():
             return old == new or _document(old) == _document(new) is not None
-        case {"hash": old_hash, **rest}, {"hash": new_hash} if _SIGNATURE in rest:
+        case {"hash": old_hash, **rest}, {"hash": new_hash} if SIGNATURE in rest:
             return old_hash == new_hash
         case _:
             return old == new

@@ -9,6 +9,16 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+_FORMS = {
+    "_builtins.str": "text",
+    "_builtins.int": "number",
+    "_builtins.float": "number",
+    "_builtins.bool": "flag",
+    "Sequence[": "list",
+    "Mapping[": "map",
+    "'outputs.": "block",
+}
+
 
 @dataclass(frozen=True)
 class Property:
@@ -24,14 +34,10 @@ class Property:
         return not self.annotation.startswith("pulumi.Output[Optional[")
 
     @property
-    def is_text(self) -> bool:
-        """A string, set or not."""
-        return self.annotation in {"pulumi.Output[_builtins.str]", "pulumi.Output[Optional[_builtins.str]]"}
-
-    @property
-    def is_text_map(self) -> bool:
-        """Strings by name, as tags are."""
-        return "Mapping[str, _builtins.str]" in self.annotation
+    def form(self) -> str:
+        """What its value is: text, number, flag, list, map or block (an object)."""
+        declared = self.annotation.removeprefix("pulumi.Output[").removeprefix("Optional[")
+        return next((form for start, form in _FORMS.items() if declared.startswith(start)), "")
 
 
 @dataclass(frozen=True)

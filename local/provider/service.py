@@ -17,8 +17,9 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc as pb_grpc
 
 from . import plan
-from .kinds import KINDS, Kind
+from .kinds import Kind, kinds
 from .lookups import LOOKUPS
+from .make import CallError, Clients, Maker
 from .plan import Properties
 from .sdk import resource_type
 
@@ -33,7 +34,7 @@ def _answers_errors(method: Callable[_Parameters, _Response]) -> Callable[_Param
     def answer(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Response:
         try:
             return method(*args, **kwargs)
-        except (LookupError, ValueError) as error:
+        except (CallError, LookupError, ValueError) as error:
             _, _, context = cast(tuple[Provider, Message, grpc.ServicerContext], args)
             return context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
@@ -51,13 +52,14 @@ class Provider(pb_grpc.ResourceProviderServicer):
     def __init__(self) -> None:
         self._region = os.environ.get("AWS_REGION", "us-east-1")
         self._default_tags: dict[str, str] = {}
+        self._clients = Clients()
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Nothing to keep: the engine is never called back."""
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """The installed SDK's version: the engine warns of a provider that is older than the program's SDK."""
+        """The installed SDK's version: the engine warns of a provider older than that."""
         return plugin_pb2.PluginInfo(version=version("pulumi-aws"))
 
     def CheckConfig(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
@@ -96,14 +98,7 @@ class Provider(pb_grpc.ResourceProviderServicer):
     def Diff(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
         """Compare the inputs; replacement is the rule, an update in place what the tables allow."""
         token, resource_name = _identity(request.urn)
-        kind = _kind(token)
-        found = plan.difference(
-            _properties(request.old_inputs),
-            _properties(request.news),
-            resource_name=resource_name,
-            name_property=kind.name,
-            in_place=kind.in_place,
-        )
+        found = _difference(token, resource_name, _properties(request.old_inputs), _properties(request.news))
         return pb.DiffResponse(
             changes=pb.DiffResponse.DIFF_SOME if found.all else pb.DiffResponse.DIFF_NONE,
             diffs=sorted(found.all),
@@ -133,7 +128,43 @@ class Provider(pb_grpc.ResourceProviderServicer):
         inputs = _properties(request.properties)
         if request.preview:
             return pb.CreateResponse(properties=_struct(self._planned(token, inputs, {})))
-        raise LookupError(_unmakeable(token))
+        id_, properties = self._maker(token, inputs).create(inputs)
+        return pb.CreateResponse(id=id_, properties=_struct(properties))
+
+    @_answers_errors
+    def Read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> pb.ReadResponse:
+        """Refresh what the program left open; an empty id says that the resource is gone."""
+        token, _ = _identity(request.urn)
+        inputs = _properties(request.inputs)
+        properties = self._maker(token, inputs).read(request.id, _properties(request.properties), inputs)
+        if properties is None:
+            return pb.ReadResponse()
+        return pb.ReadResponse(id=request.id, properties=_struct(properties), inputs=request.inputs)
+
+    @_answers_errors
+    def Update(self, request: pb.UpdateRequest, context: grpc.ServicerContext) -> pb.UpdateResponse:
+        """Change the resource in place, or plan it: what an update moves is then unknown."""
+        token, resource_name = _identity(request.urn)
+        olds, news = _properties(request.old_inputs), _properties(request.news)
+        changed = _difference(token, resource_name, olds, news).all
+        known = {
+            name: value
+            for name, value in _properties(request.olds).items()
+            if name in news or name not in changed
+        }
+        if request.preview:
+            left = {name: value for name, value in known.items() if name not in _kind(token).moving}
+            return pb.UpdateResponse(properties=_struct(self._planned(token, news, left)))
+        properties = self._maker(token, news).update(request.id, known, olds, news, changed)
+        return pb.UpdateResponse(properties=_struct(properties))
+
+    @_answers_errors
+    def Delete(self, request: pb.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Delete the resource, unless it is gone already."""
+        token, _ = _identity(request.urn)
+        properties = _properties(request.properties)
+        self._maker(token, properties).delete(request.id, properties)
+        return empty_pb2.Empty()
 
     @_answers_errors
     def Invoke(self, request: pb.InvokeRequest, context: grpc.ServicerContext) -> pb.InvokeResponse:
@@ -149,21 +180,37 @@ class Provider(pb_grpc.ResourceProviderServicer):
         return response
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Let the calls in flight end."""
+        """Wait for nothing any more."""
+        self._clients.cancelled.set()
         return empty_pb2.Empty()
+
+    def _maker(self, token: str, properties: Properties) -> Maker:
+        if token.startswith("docker-build:"):
+            raise LookupError(f"{token}: the local stack builds no image: set statecast:image")
+        if token not in kinds():
+            raise LookupError(f"{token} is not made locally yet: add it to local/provider/tables")
+        return Maker(
+            kinds()[token], resource_type(token), self._clients, properties.get("region") or self._region
+        )
 
     def _planned(self, token: str, inputs: Properties, known: Properties) -> Properties:
         return plan.planned(resource_type(token), inputs, {"region": self._region} | known)
 
 
 def _kind(token: str) -> Kind:
-    return KINDS.get(token, Kind())
+    return kinds().get(token, Kind())
 
 
-def _unmakeable(token: str) -> str:
-    if token.startswith("docker-build:"):
-        return f"{token}: the local stack builds no image: set statecast:image"
-    return f"{token} is not made locally; add it to the tables in local/provider/"
+def _difference(token: str, resource_name: str, olds: Properties, news: Properties) -> plan.Difference:
+    kind = _kind(token)
+    return plan.difference(
+        olds,
+        news,
+        resource_name=resource_name,
+        name_property=kind.name,
+        in_place=kind.in_place,
+        resettable=kind.resettable,
+    )
 
 
 def _identity(urn: str) -> tuple[str, str]:
