@@ -2,6 +2,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -103,6 +104,20 @@ def test_second_copies_are_counted_and_are_no_loss(bench: Bench) -> None:
     assert bench(stack, "--writes", "10").exit_code == 0
     assert summary()["variants"]["lambda"]["duplicates"] == 20
     assert summary()["variants"]["pipe"]["duplicates"] == 0
+
+
+class LateCopies(PretendStack):
+    """Delivers the latest change once more whenever a table is scanned."""
+
+    def get_paginator(self, operation: str) -> Any:
+        for lines in self.lines.values() if operation == "scan" else ():
+            lines.extend(lines[-1:])
+        return super().get_paginator(operation)
+
+
+def test_a_copy_that_comes_after_all_that_was_expected_is_counted(bench: Bench) -> None:
+    assert bench(LateCopies(), "--writes", "10").exit_code == 0
+    assert summary()["variants"]["pipe"]["duplicates"] > 0
 
 
 def test_a_failed_write_is_named_and_not_expected(bench: Bench) -> None:

@@ -61,8 +61,8 @@ def test_otherwise_the_outputs_come_from_pulumi_and_the_calls_go_to_aws(
     [
         (
             None,
-            "no local stack 'dev' is up (error: Stack dev is not up); to find one on AWS, `pulumi` must be on "
-            "PATH",
+            "no local stack 'dev' is up (error: Stack dev is not up); to find one on AWS, `pulumi` must be "
+            "on PATH",
         ),
         (
             (255, "", "warning: x\nerror: no stack named 'dev' found\n"),

@@ -77,6 +77,11 @@ def test_a_lower_version_after_a_higher_one_is_out_of_order(order: list[int]) ->
     assert row(writes, deliveries).out_of_order == below
 
 
+def test_a_second_copy_of_the_latest_version_is_in_order() -> None:
+    one = write(0)
+    assert row([one], [delivery(one), delivery(one, after=200)]).out_of_order == 0
+
+
 def test_order_is_a_matter_of_one_task_one_item_and_one_forwarder() -> None:
     first, second, other = write(0), write(1), write(0, item_id="b", version=1)
     deliveries = [
