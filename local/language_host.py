@@ -61,13 +61,6 @@ class LanguageHost(LanguageRuntimeServicer):
     def __init__(self, engine: str) -> None:
         self.engine = engine
 
-    def Handshake(
-        self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
-    ) -> language_pb2.LanguageHandshakeResponse:
-        """Take the engine's address."""
-        self.engine = request.engine_address
-        return language_pb2.LanguageHandshakeResponse()
-
     def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Answer with the version of the Pulumi SDK."""
         return plugin_pb2.PluginInfo(version=metadata.version("pulumi"))
@@ -77,12 +70,6 @@ class LanguageHost(LanguageRuntimeServicer):
     ) -> language_pb2.GetRequiredPackagesResponse:
         """Answer with none: the engine downloads what is listed here, but our provider is attached."""
         return language_pb2.GetRequiredPackagesResponse()
-
-    def RuntimeOptionsPrompts(
-        self, request: language_pb2.RuntimeOptionsRequest, context: grpc.ServicerContext
-    ) -> language_pb2.RuntimeOptionsResponse:
-        """Answer that there is nothing to ask."""
-        return language_pb2.RuntimeOptionsResponse()
 
     def InstallDependencies(
         self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
