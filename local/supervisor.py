@@ -82,6 +82,8 @@ def keep(emulator: Emulator, metadata: MetadataServer, folder: Path, stopped: th
 
 def main() -> int:
     """Run until a signal; 1 when the emulator ended instead."""
+    if len(sys.argv) != 2 or "AWS_REGION" not in os.environ:
+        sys.exit("usage: AWS_REGION=eu-south-1 python -m local.supervisor FOLDER")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -53,7 +53,7 @@ def plan(listed: AbstractSet[str], known: Mapping[str, str | None]) -> Plan:
 def replacement_time(failed_starts: Sequence[float], now: float) -> float:
     """When a service may start tasks again: 1 s after its last failed start, doubled for each before it.
 
-    ECS goes up to 27 minutes, and slows down only tasks that never run; there, starting one takes a while anyhow:
+    ECS goes up to 27 minutes, for tasks that never run; the others are slow to start there, but not here.
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
 
     Args:

@@ -3,7 +3,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
-from local.emulator import Account
+from local.alarms import Alarms
+from local.emulator import Account, Emulator
+from local.metadata import MetadataServer
+from local.supervisor import keep, repeat
 from tests.local.emulation import eventually
 
 pytestmark = pytest.mark.emulator
@@ -292,6 +298,74 @@ def test_a_supervisor_can_be_told_to_end_before_the_emulator_answers(tmp_path: P
     process.terminate()
     assert process.wait(timeout=60) == 0
     assert not is_alive(emulator.pid)
+
+
+def test_what_tasks_print_at_their_end_reaches_the_log_before_the_emulator_ends(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    with kept(emulator, tmp_path) as (supervisor, stopped, keeping):
+        cluster = make_service(emulator.account.client("ecs"), tmp_path, 1)
+        [task] = supervisor.tasks(1)
+        stopped.set()
+        keeping.result(timeout=60)
+        assert supervisor.lines(task["taskArn"]) == [f"started {task['taskArn']}", "asked to end"]
+        assert supervisor.task(task["taskArn"], cluster)["lastStatus"] == "RUNNING", (
+            "nobody asked the emulator"
+        )
+
+
+def test_an_error_of_ours_ends_the_tasks_and_comes_out(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = threading.Event()
+
+    def fail(alarms: Alarms) -> None:
+        if broken.wait(0.1):
+            raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(Alarms, "round", fail)
+    with kept(emulator, tmp_path) as (supervisor, _, keeping):
+        make_service(emulator.account.client("ecs"), tmp_path, 1)
+        [task] = supervisor.tasks(1)
+        broken.set()
+        with pytest.raises(ZeroDivisionError, match="a mistake"):
+            keeping.result(timeout=60)
+        assert not is_alive(task["pid"])
+
+
+def test_what_the_emulator_refuses_does_not_end_a_loop() -> None:
+    stopped = threading.Event()
+    done: list[str] = []
+
+    def work() -> None:
+        done.append("round")
+        if len(done) == 3:
+            stopped.set()
+        raise ClientError({"Error": {"Code": "ClusterNotFoundException"}}, "ListTasks")
+
+    repeat(work, 0, stopped)
+    assert done == ["round"] * 3
+
+
+@contextmanager
+def kept(emulator: Emulator, folder: Path) -> Iterator[tuple[Supervised, threading.Event, "Future[None]"]]:
+    """The tasks and alarms of an emulator that stays, kept by a thread until the event is set."""
+    logs = emulator.account.client("logs")
+    stopped, metadata = threading.Event(), MetadataServer()
+    logs.create_log_group(logGroupName=GROUP)
+    metadata.start()
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            keeping = threads.submit(keep, emulator, metadata, folder, stopped)
+            yield Supervised(psutil.Process(), folder, emulator.account), stopped, keeping
+        finally:
+            stopped.set()
+            threads.shutdown()
+            metadata.stop()
+            logs.delete_log_group(logGroupName=GROUP)
+            emulator.account.client("ecs").delete_service(
+                cluster=folder.name, service=folder.name, force=True
+            )
 
 
 def replaced(supervisor: Supervised, gone: dict[str, Any], wanted: int) -> set[str]:

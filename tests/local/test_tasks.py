@@ -3,15 +3,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from local.emulator import Account
 from local.metadata import MetadataServer
 from local.task_definition import Container, Health, HealthCheck, judge, read_container
-from local.task_logs import MAX_BATCH_BYTES, MAX_EVENTS, MAX_LINE_BYTES, next_batch
+from local.task_logs import MAX_BATCH_BYTES, MAX_EVENTS, MAX_LINE_BYTES, TaskLogs, next_batch
 from local.task_process import TaskProcess, get, read_slot, status
-from local.tasks import Plan, chunks, plan, replacement_time, service_arn
+from local.tasks import Plan, Tasks, chunks, plan, replacement_time, service_arn
 
 DEFINITION: dict[str, Any] = {
     "family": "consumer",
@@ -171,6 +173,72 @@ class TestNextBatch:
 
     def test_what_is_not_utf_8_is_carried_all_the_same(self) -> None:
         assert next_batch(io.BytesIO(b"\xff\xfe ok\n"), ended=False) == ["\ufffd\ufffd ok"]
+
+
+class TestTaskLogs:
+    def test_what_could_not_be_delivered_is_delivered_in_the_next_round(self, tmp_path: Path) -> None:
+        delivered: list[str] = []
+        answers = iter([ConnectionError("cut"), None])
+
+        def put_log_events(**call: Any) -> None:
+            if error := next(answers):
+                raise error
+            delivered.extend(event["message"] for event in call["logEvents"])
+
+        missing = SimpleNamespace(ResourceNotFoundException=KeyError)
+        client = SimpleNamespace(put_log_events=put_log_events, exceptions=missing)
+        logs = TaskLogs(cast(Account, SimpleNamespace(client=lambda _: client)))
+        (tmp_path / "output").write_text("one\ntwo\n")
+        logs.follow(tmp_path / "output", "group", "stream", lambda: True)
+        with pytest.raises(ConnectionError):
+            logs.round()
+        logs.round()
+        assert delivered == ["one", "two"]
+
+    @pytest.mark.emulator
+    def test_a_group_that_is_gone_keeps_no_other_output_back(self, account: Account, tmp_path: Path) -> None:
+        client = account.client("logs")
+        logs = TaskLogs(account)
+        for group in ("gone", "there"):
+            client.create_log_group(logGroupName=group)
+            logs.create(group, "stream")
+            (tmp_path / group).write_text("a line\n")
+            logs.follow(tmp_path / group, group, "stream", lambda: False)
+        client.delete_log_group(logGroupName="gone")
+        logs.round()
+        (tmp_path / "there").write_text("a line\nanother\n")
+        logs.round()
+        events = client.get_log_events(logGroupName="there", logStreamName="stream")["events"]
+        assert [event["message"] for event in events] == ["a line", "another"]
+
+
+@pytest.mark.emulator
+def test_a_service_whose_tasks_fail_at_once_is_given_new_ones_after_a_pause(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("local.tasks.time", clock)
+    ecs = account.client("ecs")
+    ecs.create_cluster(clusterName="failing")
+    ecs.register_task_definition(
+        family="failing",
+        containerDefinitions=[{"name": "main", "image": "a", "command": ["no-such-command"]}],
+    )
+    ecs.create_service(cluster="failing", serviceName="failing", taskDefinition="failing", desiredCount=1)
+    tasks = Tasks(account, MetadataServer(), TaskLogs(account), tmp_path, tmp_path)
+    monkeypatch.setattr(tasks, "_metadata", SimpleNamespace(add=lambda *_: "http://127.0.0.1/v4/0a1b"))
+
+    def listed() -> list[str]:
+        return ecs.list_tasks(cluster="failing")["taskArns"]
+
+    seen: list[int] = []
+    for seconds in (0, 0, 0.9, 0.1, 0, 0, 1.9, 0.1):
+        clock.now += seconds
+        tasks.round()
+        seen.append(len(listed()))
+    # Tried and, in the round after it, reported; again 1 s after the first try, and 2 s after the second.
+    assert seen == [1, 0, 0, 1, 1, 0, 0, 1]
+    ecs.delete_service(cluster="failing", service="failing", force=True)
 
 
 @pytest.mark.parametrize(
