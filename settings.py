@@ -33,28 +33,8 @@ MOST_SLOTS = 120
 SUBNET = re.compile(r"subnet-[0-9a-f]+")
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION_DAYS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 
 
@@ -151,9 +131,8 @@ class Settings(BaseModel):
         return self
 
 
-def _conflicts(settings: Settings) -> Iterator[str]:
+def _conflicts(s: Settings) -> Iterator[str]:
     """One line for each pair of values that are allowed alone and not together."""
-    s = settings
     if s.tasks_max < s.tasks_min:
         yield (
             f"statecast:tasksMax is {s.tasks_max} and statecast:tasksMin {s.tasks_min}: "
@@ -194,9 +173,8 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         yield f"{network}: set network to 'existing', or leave vpcId and subnetIds empty"
 
 
-def _unknown(key: str, known: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
-    return f"statecast:{key} is not a setting: did you mean statecast:{nearest[0]}?"
+def _in_full(key: str) -> str:
+    return key if ":" in key else f"statecast:{key}"
 
 
 def parse(configuration: Mapping[str, object]) -> Settings:
@@ -217,16 +195,16 @@ def parse(configuration: Mapping[str, object]) -> Settings:
         lines: list[str] = []
         for wrong in error.errors():
             key = str(wrong["loc"][0]) if wrong["loc"] else ""
-            name = key if ":" in key else f"statecast:{key}"
             match wrong["type"]:
                 case "extra_forbidden":
-                    lines.append(_unknown(key, list(allowed)))
+                    (nearest,) = difflib.get_close_matches(key, allowed, n=1, cutoff=0)
+                    lines.append(f"{_in_full(key)} is not a setting: did you mean {_in_full(nearest)}?")
                 case "missing":
-                    lines.append(f"{name} is not set: set it to {allowed[key]}")
+                    lines.append(f"{_in_full(key)} is not set: set it to {allowed[key]}")
                 case _ if not key:
                     lines.append(wrong["msg"].removeprefix("Value error, "))
                 case _:
-                    lines.append(f"{name} is {own[key]!r}: set it to {allowed[key]}")
+                    lines.append(f"{_in_full(key)} is {own[key]!r}: set it to {allowed[key]}")
         raise pulumi.RunError("\n".join(dict.fromkeys(lines))) from None
 
 

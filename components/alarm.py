@@ -7,8 +7,8 @@ import pulumi_aws as aws
 
 
 def alarm_above(
-    threshold: float,
     name: str,
+    threshold: float,
     *,
     description: str,
     namespace: str,

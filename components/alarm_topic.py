@@ -12,15 +12,13 @@ from components.policy_document import deny_plain_http, document
 class AlarmTopicArgs:
     """What an AlarmTopic is made of."""
 
-    email: str
-    """Who is told; empty for nobody. AWS sends a confirmation first."""
+    email: str  # who is told; empty for nobody. AWS sends a confirmation first
 
 
 class AlarmTopic(pulumi.ComponentResource):
     """An encrypted topic to which the alarms of this account, and nothing else, may publish."""
 
-    arn: pulumi.Output[str]
-    """The topic's ARN: what an alarm takes as its action."""
+    arn: pulumi.Output[str]  # the topic's ARN: what an alarm takes as its action
 
     def __init__(self, name: str, args: AlarmTopicArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:AlarmTopic", name, None, opts)

@@ -12,7 +12,6 @@ class ChangeTopic(pulumi.ComponentResource):
     """An encrypted topic: forwarders publish changes to it, and each slot's queue is subscribed to it."""
 
     arn: pulumi.Output[str]
-    """The topic's ARN."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:ChangeTopic", name, None, opts)

@@ -23,19 +23,15 @@ def repository_arn_of(image: str) -> str | None:
 class ConsumerImageArgs:
     """What a ConsumerImage is made of."""
 
-    uri: str
-    """Pinned by digest; empty to build the image into a repository of the stack's own."""
-    force_delete: pulumi.Input[bool]
-    """Delete the repository even if it holds images."""
+    uri: str  # pinned by digest; empty to build the image into a repository of the stack's own
+    force_delete: pulumi.Input[bool]  # delete the repository even if it holds images
 
 
 class ConsumerImage(pulumi.ComponentResource):
     """An image, always named by its digest. It is never built during a preview."""
 
     uri: pulumi.Output[str]
-    """The image's URI."""
-    repository_arn: pulumi.Output[str] | None
-    """The ECR repository to pull it from; none if it comes from elsewhere."""
+    repository_arn: pulumi.Output[str] | None  # of the ECR repository that it is in, if any
 
     def __init__(
         self, name: str, args: ConsumerImageArgs, opts: pulumi.ResourceOptions | None = None

@@ -29,47 +29,29 @@ METRICS = {"cpu": "ECSServiceAverageCPUUtilization", "memory": "ECSServiceAverag
 class ConsumerServiceArgs:
     """What a ConsumerService is made of."""
 
-    image: ConsumerImage
-    """What each task runs."""
-    table: StateTable
-    """The table that each task holds."""
-    leases: LeasesTable
-    """Where the slots' leases are."""
-    slots: TaskSlots
-    """The slots that tasks lease."""
-    network: Network
-    """Where the tasks run."""
-    region: str
-    """The region of the tasks' log."""
-    long_poll_seconds: int
-    """How long a receive waits for a message."""
-    lease_seconds: int
-    """How long a task holds its slot without renewing."""
-    tasks_min: int
-    """Tasks that always run."""
-    tasks_max: int
-    """Tasks that may run at most."""
-    scaling_metric: Literal["", "cpu", "memory"]
-    """What to track between the two: empty for nothing."""
-    scaling_target: int
-    """The metric's target, percent."""
-    deployment_minimum_percent: int
-    """Tasks that stay healthy during a deployment, percent."""
-    deployment_maximum_percent: int
-    """Tasks that may run during a deployment, percent."""
-    log_retention_days: pulumi.Input[int]
-    """How long the tasks' log is kept."""
+    image: ConsumerImage  # what each task runs
+    table: StateTable  # the table that each task holds
+    leases: LeasesTable  # where the slots' leases are
+    slots: TaskSlots  # the slots that tasks lease
+    network: Network  # where the tasks run
+    region: str  # the region of the tasks' log
+    long_poll_seconds: int  # how long a receive waits for a message
+    lease_seconds: int  # how long a task holds its slot without renewing
+    tasks_min: int  # tasks that always run
+    tasks_max: int  # tasks that may run at most
+    scaling_metric: Literal["", "cpu", "memory"]  # what to track between the two: empty for nothing
+    scaling_target: int  # the metric's target, percent
+    deployment_minimum_percent: int  # tasks that stay healthy during a deployment, percent
+    deployment_maximum_percent: int  # tasks that may run during a deployment, percent
+    log_retention_days: pulumi.Input[int]  # how long the tasks' log is kept
 
 
 class ConsumerService(pulumi.ComponentResource):
     """A Fargate service whose every task leases a slot and holds the whole table."""
 
     cluster_name: pulumi.Output[str]
-    """The cluster's name."""
     service_name: pulumi.Output[str]
-    """The service's name."""
-    log_group_name: pulumi.Output[str]
-    """The log group of all tasks."""
+    log_group_name: pulumi.Output[str]  # the log group of all tasks
 
     def __init__(
         self, name: str, args: ConsumerServiceArgs, opts: pulumi.ResourceOptions | None = None
@@ -158,13 +140,7 @@ class ConsumerService(pulumi.ComponentResource):
         self.cluster_name = cluster.name
         self.service_name = service.name
         self.log_group_name = logs.name
-        self.register_outputs(
-            {
-                "clusterName": self.cluster_name,
-                "serviceName": self.service_name,
-                "logGroupName": self.log_group_name,
-            }
-        )
+        self.register_outputs({"cluster": cluster.name, "service": service.name, "logGroup": logs.name})
 
 
 def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:

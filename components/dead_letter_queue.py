@@ -17,21 +17,17 @@ LONGEST_RETENTION_SECONDS = 14 * 24 * 3600
 class DeadLetterQueueArgs:
     """What a DeadLetterQueue is made of."""
 
-    alarm_topic_arn: pulumi.Input[str]
-    """Who is told when it is not empty, and when it is empty again."""
+    alarm_topic_arn: pulumi.Input[str]  # who is told when it is not empty, and when it is empty again
+    # A topic that may not send here what it cannot deliver loses it in silence.
     sending_topic_arn: pulumi.Input[str] | None = None
-    """The topic whose failed deliveries it takes, if any. A topic that may not send loses them in silence."""
 
 
 class DeadLetterQueue(pulumi.ComponentResource):
     """An encrypted queue, over TLS only, with an alarm on its first message."""
 
     arn: pulumi.Output[str]
-    """The queue's ARN."""
     url: pulumi.Output[str]
-    """The queue's URL."""
     alarm_name: pulumi.Output[str]
-    """The alarm's name."""
 
     def __init__(
         self, name: str, args: DeadLetterQueueArgs, opts: pulumi.ResourceOptions | None = None
@@ -52,8 +48,8 @@ class DeadLetterQueue(pulumi.ComponentResource):
             f"{name}-policy", queue_url=queue.url, policy=document(*statements), opts=child_opts
         )
         alarm = alarm_above(
-            0,
             f"{name}-alarm",
+            0,
             description="Messages that could not be handled wait here.",
             namespace="AWS/SQS",
             # Messages that SQS itself moves here do not count in NumberOfMessagesSent.

@@ -13,27 +13,19 @@ from components.policy_document import allow_topic_to_send, deny_plain_http, doc
 class GuardedQueueArgs:
     """What a GuardedQueue is made of."""
 
-    topic_arn: pulumi.Input[str]
-    """The topic that may send to it, and whose failed deliveries its dead-letter queue takes."""
-    alarm_topic_arn: pulumi.Input[str]
-    """Who is told when a message is given up."""
-    retention_seconds: int
-    """How long a message waits for a receiver, 60 to 1,209,600."""
-    visibility_timeout_seconds: int
-    """How long a received message is hidden before it is delivered again."""
-    max_receives: int
-    """Receives before a message is given up. Times the visibility timeout it must be below the retention."""
+    topic_arn: pulumi.Input[str]  # the topic that may send to it; what it cannot deliver is kept, too
+    alarm_topic_arn: pulumi.Input[str]  # who is told when a message is given up
+    retention_seconds: int  # how long a message waits for a receiver, 60 to 1,209,600
+    visibility_timeout_seconds: int  # how long a received message is hidden before it is delivered again
+    max_receives: int  # before a message is given up; times the visibility timeout, below the retention
 
 
 class GuardedQueue(pulumi.ComponentResource):
     """An encrypted queue for one topic's messages, over TLS only, with a DeadLetterQueue."""
 
     arn: pulumi.Output[str]
-    """The queue's ARN."""
     url: pulumi.Output[str]
-    """The queue's URL."""
-    dead_letter_queue: DeadLetterQueue
-    """Where messages go that were received too often."""
+    dead_letter_queue: DeadLetterQueue  # where messages go that were received too often
 
     def __init__(self, name: str, args: GuardedQueueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:GuardedQueue", name, None, opts)

@@ -8,9 +8,7 @@ class LeasesTable(pulumi.ComponentResource):
     """One item per slot: who holds it, until when, and how its replica is."""
 
     table_name: pulumi.Output[str]
-    """The table's name."""
     table_arn: pulumi.Output[str]
-    """The table's ARN."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:LeasesTable", name, None, opts)

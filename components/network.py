@@ -12,35 +12,32 @@ RANGE = "10.0.0.0/16"
 PRIVATE_RANGES = ("10.0.0.0/20", "10.0.16.0/20")
 PUBLIC_RANGE = "10.0.32.0/24"
 ANYWHERE = "0.0.0.0/0"
-# What a task needs beside DynamoDB and S3: its slot, its image, its log.
-SERVICES = ("sqs", "ecr.api", "ecr.dkr", "logs")
+# A task's table and its image's layers; these endpoints are free.
+GATEWAY_SERVICES = ("dynamodb", "s3")
+# A task's slot, its image, its log.
+INTERFACE_SERVICES = ("sqs", "ecr.api", "ecr.dkr", "logs")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
     """What a Network is made of."""
 
-    kind: Literal["endpoints", "nat", "existing"]
-    """How tasks reach AWS: by interface endpoints, by a NAT gateway, or as an existing VPC lets them."""
-    region: str
-    """The region, whose zones `a` and `b` are used."""
-    vpc_id: str = ""
-    """The existing VPC."""
-    subnet_ids: Sequence[str] = ()
-    """The existing VPC's subnets for the tasks."""
+    kind: Literal["endpoints", "nat", "existing"]  # the tasks' way to AWS
+    region: str  # zones `a` and `b` of it are used
+    vpc_id: str = ""  # the existing VPC
+    subnet_ids: Sequence[str] = ()  # its subnets for the tasks
 
 
 class Network(pulumi.ComponentResource):
     """Two private subnets and a security group for tasks that nobody calls and that call HTTPS only.
 
     `endpoints` has no way to the internet; each interface endpoint is billed per zone and hour. `nat` has one
-    gateway for both zones, which costs less than the endpoints and stands or falls with its zone.
+    gateway for both zones, which costs less than the endpoints and stands or falls with its zone. `existing`
+    makes the security group alone, in a VPC that leads to AWS by itself.
     """
 
     subnet_ids: Sequence[pulumi.Input[str]]
-    """The subnets for the tasks."""
     task_security_group_id: pulumi.Output[str]
-    """The security group for the tasks."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:Network", name, None, opts)
@@ -52,66 +49,56 @@ class Network(pulumi.ComponentResource):
             )
         self._name = name
         self._child_opts = pulumi.ResourceOptions(parent=self)
-
-        if existing:
-            vpc_id: pulumi.Input[str] = args.vpc_id
-            self.subnet_ids = args.subnet_ids
-        else:
-            # Interface endpoints answer to the services' own names, which takes both kinds of DNS.
-            vpc_id = aws.ec2.Vpc(
-                name,
-                cidr_block=RANGE,
-                enable_dns_support=True,
-                enable_dns_hostnames=True,
-                opts=self._child_opts,
-            ).id
-            self.subnet_ids = [
-                self._subnet(f"private-{zone}", vpc_id, cidr_block, args.region + zone)
-                for zone, cidr_block in zip("ab", PRIVATE_RANGES, strict=True)
-            ]
+        self._vpc_id = pulumi.Output.from_input(args.vpc_id) if existing else self._vpc()
 
         self.task_security_group_id = aws.ec2.SecurityGroup(
             f"{name}-tasks",
-            vpc_id=vpc_id,
+            vpc_id=self._vpc_id,
             description="Tasks call AWS; nobody calls them.",
             ingress=[],
             egress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "cidr_blocks": [ANYWHERE]}],
             opts=self._child_opts,
         ).id
-
-        if not existing:
-            routes = self._routes("private", vpc_id, self.subnet_ids)
-            for service in ("dynamodb", "s3"):
-                aws.ec2.VpcEndpoint(
-                    f"{name}-{service}",
-                    vpc_id=vpc_id,
-                    service_name=f"com.amazonaws.{args.region}.{service}",
-                    vpc_endpoint_type="Gateway",
-                    route_table_ids=[routes.id],
-                    opts=self._child_opts,
-                )
+        if existing:
+            self.subnet_ids = args.subnet_ids
+        else:
+            self.subnet_ids = [
+                self._subnet(f"private-{zone}", cidr_block, args.region + zone)
+                for zone, cidr_block in zip("ab", PRIVATE_RANGES, strict=True)
+            ]
+            routes = self._routes("private", self.subnet_ids)
+            for service in GATEWAY_SERVICES:
+                self._gateway_endpoint(service, args.region, routes)
             if args.kind == "endpoints":
-                self._interface_endpoints(vpc_id, args.region)
+                self._interface_endpoints(args.region)
             else:
-                self._nat_gateway(vpc_id, args.region + "a", routes)
+                self._nat_gateway(args.region + "a", routes)
 
         self.register_outputs(
             {"subnetIds": self.subnet_ids, "taskSecurityGroupId": self.task_security_group_id}
         )
 
-    def _subnet(self, role: str, vpc_id: pulumi.Input[str], cidr_block: str, zone: str) -> pulumi.Output[str]:
+    def _vpc(self) -> pulumi.Output[str]:
+        # Interface endpoints answer to the services' own names, which takes both kinds of DNS.
+        return aws.ec2.Vpc(
+            self._name,
+            cidr_block=RANGE,
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            opts=self._child_opts,
+        ).id
+
+    def _subnet(self, role: str, cidr_block: str, zone: str) -> pulumi.Output[str]:
         return aws.ec2.Subnet(
             f"{self._name}-{role}",
-            vpc_id=vpc_id,
+            vpc_id=self._vpc_id,
             cidr_block=cidr_block,
             availability_zone=zone,
             opts=self._child_opts,
         ).id
 
-    def _routes(
-        self, role: str, vpc_id: pulumi.Input[str], subnet_ids: Sequence[pulumi.Input[str]]
-    ) -> aws.ec2.RouteTable:
-        routes = aws.ec2.RouteTable(f"{self._name}-{role}", vpc_id=vpc_id, opts=self._child_opts)
+    def _routes(self, role: str, subnet_ids: Sequence[pulumi.Input[str]]) -> aws.ec2.RouteTable:
+        routes = aws.ec2.RouteTable(f"{self._name}-{role}", vpc_id=self._vpc_id, opts=self._child_opts)
         for number, subnet_id in enumerate(subnet_ids):
             aws.ec2.RouteTableAssociation(
                 f"{self._name}-{role}-{number}",
@@ -121,26 +108,30 @@ class Network(pulumi.ComponentResource):
             )
         return routes
 
-    def _interface_endpoints(self, vpc_id: pulumi.Input[str], region: str) -> None:
+    def _gateway_endpoint(self, service: str, region: str, routes: aws.ec2.RouteTable) -> None:
+        aws.ec2.VpcEndpoint(
+            f"{self._name}-{service}",
+            vpc_id=self._vpc_id,
+            service_name=f"com.amazonaws.{region}.{service}",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[routes.id],
+            opts=self._child_opts,
+        )
+
+    def _interface_endpoints(self, region: str) -> None:
+        tasks = [self.task_security_group_id]
         security_group = aws.ec2.SecurityGroup(
             f"{self._name}-endpoints",
-            vpc_id=vpc_id,
+            vpc_id=self._vpc_id,
             description="Tasks call the endpoints.",
-            ingress=[
-                {
-                    "protocol": "tcp",
-                    "from_port": 443,
-                    "to_port": 443,
-                    "security_groups": [self.task_security_group_id],
-                }
-            ],
+            ingress=[{"protocol": "tcp", "from_port": 443, "to_port": 443, "security_groups": tasks}],
             egress=[],
             opts=self._child_opts,
         )
-        for service in SERVICES:
+        for service in INTERFACE_SERVICES:
             aws.ec2.VpcEndpoint(
                 f"{self._name}-{service.replace('.', '-')}",
-                vpc_id=vpc_id,
+                vpc_id=self._vpc_id,
                 service_name=f"com.amazonaws.{region}.{service}",
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
@@ -149,10 +140,12 @@ class Network(pulumi.ComponentResource):
                 opts=self._child_opts,
             )
 
-    def _nat_gateway(self, vpc_id: pulumi.Input[str], zone: str, private: aws.ec2.RouteTable) -> None:
-        internet = aws.ec2.InternetGateway(f"{self._name}-internet", vpc_id=vpc_id, opts=self._child_opts)
-        subnet_id = self._subnet("public", vpc_id, PUBLIC_RANGE, zone)
-        public = self._routes("public", vpc_id, [subnet_id])
+    def _nat_gateway(self, zone: str, private: aws.ec2.RouteTable) -> None:
+        internet = aws.ec2.InternetGateway(
+            f"{self._name}-internet", vpc_id=self._vpc_id, opts=self._child_opts
+        )
+        subnet_id = self._subnet("public", PUBLIC_RANGE, zone)
+        public = self._routes("public", [subnet_id])
         address = aws.ec2.Eip(f"{self._name}-nat", domain="vpc", opts=self._child_opts)
         gateway = aws.ec2.NatGateway(
             f"{self._name}-nat",

@@ -13,19 +13,15 @@ from components.policy_document import Statement, document, trust
 class ServiceRoleArgs:
     """What a ServiceRole is made of."""
 
-    service: str
-    """Who may assume it, such as `lambda.amazonaws.com`."""
-    statements: Sequence[Statement]
-    """All that it may do."""
-    condition: Mapping[str, object] | None = None
-    """When the service may assume it, if not always."""
+    service: str  # who may assume it, such as `lambda.amazonaws.com`
+    statements: Sequence[Statement]  # all that it may do
+    condition: Mapping[str, object] | None = None  # when the service may assume it, if not always
 
 
 class ServiceRole(pulumi.ComponentResource):
     """A role with one policy. What must find the policy in place depends on this component."""
 
     arn: pulumi.Output[str]
-    """The role's ARN."""
 
     def __init__(self, name: str, args: ServiceRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:ServiceRole", name, None, opts)

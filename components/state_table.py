@@ -10,19 +10,15 @@ import pulumi_aws as aws
 class StateTableArgs:
     """What a StateTable is made of."""
 
-    deletion_protection: pulumi.Input[bool]
-    """Refuse to delete the table."""
+    deletion_protection: pulumi.Input[bool]  # refuse to delete the table
 
 
 class StateTable(pulumi.ComponentResource):
     """A table on demand, with the stream that forwarders read and with recovery to any point in time."""
 
     table_name: pulumi.Output[str]
-    """The table's name."""
     table_arn: pulumi.Output[str]
-    """The table's ARN."""
-    stream_arn: pulumi.Output[str]
-    """The stream's ARN. It changes when the stream is switched off and on again."""
+    stream_arn: pulumi.Output[str]  # changes when the stream is switched off and on again
 
     def __init__(self, name: str, args: StateTableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:StateTable", name, None, opts)

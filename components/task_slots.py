@@ -19,16 +19,13 @@ class TaskSlotsArgs(GuardedQueueArgs):
     """What TaskSlots are made of: a number of equal queues."""
 
     count: int
-    """How many."""
 
 
 class TaskSlots(pulumi.ComponentResource):
     """As many queues as tasks can run at once, each with its dead-letter queue, alarm and subscription."""
 
-    queues: Sequence[GuardedQueue]
-    """The slots' queues; a slot's number is its place in the list."""
-    args: TaskSlotsArgs
-    """What they are made of."""
+    queues: Sequence[GuardedQueue]  # the slots' queues; a slot's number is its place in the list
+    args: TaskSlotsArgs  # what they are made of
 
     def __init__(self, name: str, args: TaskSlotsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:TaskSlots", name, None, opts)

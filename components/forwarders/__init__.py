@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from components.forwarders import lambda_forwarder
-from components.forwarders.forwarder import Forwarder, ForwarderArgs
-from components.forwarders.lambda_forwarder import FunctionSettings
+from components.forwarders.forwarder import Forwarder, ForwarderArgs, ForwarderSettings
 from components.forwarders.pipe_forwarder import PipeForwarder
 
 __all__ = ["FORWARDERS", "Forwarder", "ForwarderArgs"]
 
-FORWARDERS: Mapping[str, Callable[[str, ForwarderArgs, FunctionSettings], Forwarder]] = {
+FORWARDERS: Mapping[str, Callable[[str, ForwarderArgs, ForwarderSettings], Forwarder]] = {
     "lambda": lambda_forwarder.from_settings,
     "pipe": lambda name, args, _: PipeForwarder(name, args),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import pulumi
 
@@ -13,25 +14,28 @@ MAXIMUM_RETRIES = 10
 MAXIMUM_RECORD_AGE_SECONDS = 3600
 
 
+class ForwarderSettings(Protocol):
+    """The stack's settings that are for some forwarders and not for all."""
+
+    lambda_memory: Final[int]
+    snap_start: Final[bool]
+    partial_failure: Final[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ForwarderArgs:
     """What every forwarder is made of."""
 
-    stream_arn: pulumi.Input[str]
-    """The table's stream."""
-    topic_arn: pulumi.Input[str]
-    """The topic that takes the changes."""
-    alarm_topic_arn: pulumi.Input[str]
-    """Who is told when the forwarder fails."""
-    log_retention_days: pulumi.Input[int]
-    """How long its logs are kept."""
+    stream_arn: pulumi.Input[str]  # the table's stream
+    topic_arn: pulumi.Input[str]  # the topic that takes the changes
+    alarm_topic_arn: pulumi.Input[str]  # who is told when the forwarder fails
+    log_retention_days: pulumi.Input[int]  # how long its logs are kept
 
 
 class Forwarder(pulumi.ComponentResource):
     """A component that forwards; the topic admits its role."""
 
-    role_arn: pulumi.Output[str]
-    """The role that publishes."""
+    role_arn: pulumi.Output[str]  # the role that publishes
 
 
 def forwarding(args: ForwarderArgs, failure_queue_arn: pulumi.Input[str]) -> Sequence[Statement]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pulumi
 import pulumi_aws as aws
@@ -14,6 +13,7 @@ from components.forwarders.forwarder import (
     MAXIMUM_RETRIES,
     Forwarder,
     ForwarderArgs,
+    ForwarderSettings,
     forwarding,
 )
 from components.policy_document import allow
@@ -28,12 +28,9 @@ LATE_MILLISECONDS = 30_000
 class LambdaForwarderArgs(ForwarderArgs):
     """What a LambdaForwarder is made of."""
 
-    memory: pulumi.Input[int]
-    """The function's memory, MB."""
-    snap_start: bool
-    """Start from a snapshot, where the region has it: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
-    partial_failure: pulumi.Input[str]
-    """`report` the records that were not published, or `raise` where the stream's poller ignores reports."""
+    memory: pulumi.Input[int]  # the function's memory, MB
+    snap_start: bool  # regions: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
+    partial_failure: pulumi.Input[str]  # `report`, or `raise` where the stream's poller ignores reports
 
 
 class LambdaForwarder(Forwarder):
@@ -100,8 +97,8 @@ class LambdaForwarder(Forwarder):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
         alarm_above(
-            LATE_MILLISECONDS,
             f"{name}-late",
+            LATE_MILLISECONDS,
             description="The function reads the stream late.",
             namespace="AWS/Lambda",
             metric="IteratorAge",
@@ -115,26 +112,7 @@ class LambdaForwarder(Forwarder):
         self.register_outputs({"roleArn": self.role_arn})
 
 
-class FunctionSettings(Protocol):
-    """The settings of forwarders that are functions."""
-
-    @property
-    def lambda_memory(self) -> int:
-        """Memory, MB."""
-        ...
-
-    @property
-    def snap_start(self) -> bool:
-        """Start from a snapshot."""
-        ...
-
-    @property
-    def partial_failure(self) -> str:
-        """`report` or `raise`."""
-        ...
-
-
-def from_settings(name: str, args: ForwarderArgs, settings: FunctionSettings) -> LambdaForwarder:
+def from_settings(name: str, args: ForwarderArgs, settings: ForwarderSettings) -> LambdaForwarder:
     """The forwarder as a stack's settings describe it."""
     return LambdaForwarder(
         name,

@@ -70,8 +70,8 @@ class PipeForwarder(Forwarder):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role], delete_before_replace=True),
         )
         alarm_above(
-            0,
             f"{name}-failing",
+            0,
             description="The pipe cannot publish.",
             namespace="AWS/EventBridge/Pipes",
             metric="ExecutionFailed",

@@ -2,6 +2,8 @@ import pulumi
 import pytest
 import yaml
 
+from components.forwarders import FORWARDERS
+from components.forwarders.pipe_forwarder import PipeForwarder
 from settings import Settings, parse
 from tests.program.conftest import CHECKOUT, Evaluation, defaults, evaluate, run_program, stack_configuration
 
@@ -131,6 +133,22 @@ def test_a_region_is_required() -> None:
     with pytest.raises(pulumi.RunError) as refused:
         parse(defaults())
     assert str(refused.value) == "aws:region is not set: set it to a region's name, such as eu-south-1"
+
+
+def test_the_region_is_the_providers_setting() -> None:
+    assert refusal(region="eu-south-1") == ["statecast:region is not a setting: did you mean aws:region?"]
+
+
+def test_a_new_forwarder_needs_an_entry_in_the_table_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(FORWARDERS, "bus", lambda name, args, _: PipeForwarder(name, args))
+    configuration = stack_configuration("local") | {"statecast:variants": ["lambda", "bus"]}
+
+    made = evaluate(run_program, configuration)
+
+    assert made["statecast:components:PipeForwarder", "statecast-bus"]
+    assert made.outputs["variants"] == ["lambda", "bus"]
 
 
 def test_other_namespaces_are_not_ours_to_judge() -> None:
