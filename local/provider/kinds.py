@@ -6,22 +6,26 @@ a format string over the same and over the answer of the call.
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 
-class _Entry(BaseModel):
+class Call(BaseModel):
+    """One call of the service, by boto3's name, made if the expression `when` holds. A bare name will do."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Call(_Entry):
-    """One call of the service, by boto3's name, made if the expression `when` holds."""
 
     call: str
     when: str = "`true`"
     members: dict[str, str] = {}
     """As in `Kind`, for this call alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"call": value} if isinstance(value, str) else value
 
 
 class Step(Call):
@@ -36,11 +40,13 @@ class Lookup(Call):
     outputs: dict[str, str]
 
 
-class Kind(_Entry):
+class Kind(BaseModel):
     """How one resource type is made. Without `create` it lives in the stack's state alone."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     service: str = ""
-    create: str = ""
+    create: Call | None = None
     read: Call | None = None
     delete: list[Call] = []
     id: str = "{name}"
@@ -68,8 +74,11 @@ class Kind(_Entry):
     """Calls that change properties in place. Any other property replaces the resource."""
     fixed: frozenset[str] = frozenset()
     """Properties that `settings` sets at creation only."""
-    tag: str = "tag_resource"
-    """The call that changes tags; its opposite is `untag_…`, or `delete_tags` for `create_tags`."""
+    tag: Call | None = Call(call="tag_resource")
+    untag: Call | None = Call(call="untag_resource")
+    """The calls that change tags: the first gets those that stay, the second those that go."""
+    emptied: bool = False
+    """Whether `forceDestroy` empties it first."""
     moving: frozenset[str] = frozenset()
     """Outputs that an update changes."""
     local: frozenset[str] = frozenset()

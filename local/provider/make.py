@@ -15,8 +15,8 @@ from botocore.model import StructureShape
 
 from .archive import is_archive, zipped
 from .calls import outputs, parameters, taken
+from .invokes import ACCOUNT
 from .kinds import Call, Kind, Step
-from .lookups import ACCOUNT
 from .plan import Properties, tagged
 from .sdk import ResourceType
 
@@ -69,8 +69,8 @@ class Maker:
         state = self._state(inputs)
         answer: Mapping[str, Any] = {}
         if self._kind.create:
-            self._refuse_unused(inputs)
-            response = self._call(Call(call=self._kind.create), state)
+            self._refuse_unused(inputs, self._kind.create)
+            response = self._call(self._kind.create, state)
             answer = self._thing(response, state) or response
         state["id"] = _filled(self._kind.id, answer, self._known(answer, state), state)
         known = self._known(answer, state)
@@ -95,26 +95,30 @@ class Maker:
         """Change it in place; its outputs."""
         state = self._state(known | news, id_)
         self._set((*self._kind.updates, *self._kind.settings), changed, state)
-        if "tags" in changed and self._kind.tag:
+        if "tags" in changed:
             self._retag(state, olds.get("tags", {}))
         return self._outputs(news, known | (self._found(state) or {}))
 
     def delete(self, id_: str, properties: Properties) -> None:
         """Delete it, unless it is gone."""
+        state = self._state(properties, id_)
+        if self._kind.emptied and state.get("forceDestroy") and self._answer(state) is not None:
+            resource: Any = boto3.resource
+            resource("s3", region_name=self._region).Bucket(id_).object_versions.delete()
         for call in self._kind.delete:
             try:
-                self._call(call, self._state(properties, id_))
+                self._call(call, state)
             except GoneError:
                 continue
 
-    def _refuse_unused(self, inputs: Properties) -> None:
+    def _refuse_unused(self, inputs: Properties, create: Call) -> None:
         """An input that no call takes is refused: left out silently, it would look as if it worked."""
         steps = (*self._kind.settings, *self._kind.updates)
         used = {"region", "tags", *self._kind.local, *(name for step in steps for name in step.changes)}
         left = (
             inputs.keys()
             - used
-            - taken(self._shape(self._kind.create), inputs, self._kind.members, self._type.name)
+            - taken(self._shape(create.call), inputs, self._kind.members, self._type.name)
         )
         if left:
             raise CallError(
@@ -126,7 +130,7 @@ class Maker:
         state = {"label": self._kind.label, "region": self._region, "account": ACCOUNT} | properties
         if id_:
             # An imported resource has nothing but its id.
-            state = {self._kind.id.strip("{}"): id_} | state | {"id": id_}
+            state = _unfilled(self._kind.id, id_) | state | {"id": id_}
         return {name: zipped(value) if is_archive(value) else value for name, value in state.items()}
 
     def _outputs(self, inputs: Properties, found: Properties) -> Properties:
@@ -189,11 +193,10 @@ class Maker:
     def _retag(self, state: Properties, olds: Mapping[str, str]) -> None:
         tags = state.get("tags", {})
         removed = {key: value for key, value in olds.items() if key not in tags}
-        if tags:
-            self._call(Call(call=self._kind.tag), state)
-        if removed:
-            untag = "delete_tags" if self._kind.tag == "create_tags" else f"un{self._kind.tag}"
-            self._call(Call(call=untag), state | {"tags": removed, "tagKeys": list(removed)})
+        if tags and self._kind.tag:
+            self._call(self._kind.tag, state)
+        if removed and self._kind.untag:
+            self._call(self._kind.untag, state | {"tags": removed, "tagKeys": list(removed)})
 
     def _call(self, call: Call, state: Properties) -> Mapping[str, Any]:
         if not jmespath.search(call.when, state):
@@ -224,3 +227,10 @@ def _filled(template: str, *values: Mapping[str, Any]) -> str:
     for each in reversed(values):
         scope.update(each)
     return template.format_map(scope)
+
+
+def _unfilled(template: str, text: str) -> Properties:
+    """The names in a template with what stands for them in the text."""
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*?)", re.escape(template))
+    found = re.fullmatch(pattern, text)
+    return found.groupdict() if found else {}

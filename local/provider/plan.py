@@ -6,71 +6,62 @@ Nothing here calls anything: every function takes plain values (whole numbers ar
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pulumi.runtime import rpc
 
 from .archive import SIGNATURE
+from .kinds import Kind
 from .sdk import ResourceType
 
 Properties = dict[str, Any]
 
 # What stands on the wire for a value that only a real deployment will know.
 UNKNOWN = rpc.UNKNOWN
-_NAME_SUFFIX = re.compile(r"-[0-9a-f]{7}")
 
 
 def checked(
-    kind: ResourceType,
+    type_: ResourceType,
+    kind: Kind,
     resource_name: str,
     news: Properties,
     *,
     olds: Properties,
     seed: bytes,
-    name_property: str = "name",
-    default_tags: Mapping[str, str] | None = None,
+    default_tags: Mapping[str, str],
 ) -> Properties:
     """The inputs with a name (`resource_name-1a2b3c4`, kept over updates) and the provider's default tags."""
     inputs = dict(news)
-    named = kind.properties.get(name_property)
-    if (
-        named is not None
-        and named.is_input
-        and named.form == "text"
-        and not inputs.keys() & {named.name, "namePrefix"}
-    ):
-        old = olds.get(named.name)
-        inputs[named.name] = (
-            old
-            if is_generated(old, resource_name)
-            else f"{resource_name}-{hashlib.sha256(seed).hexdigest()[:7]}"
-        )
-    tags = kind.properties.get("tags")
-    if default_tags and tags is not None and tags.form == "map" and inputs.get("tags") != UNKNOWN:
+    name = type_.properties.get(kind.name)
+    if name and name.is_input and name.form == "text" and not inputs.keys() & {kind.name, "namePrefix"}:
+        fifo = ".fifo" if inputs.get("fifoQueue") or inputs.get("fifoTopic") else ""
+        generated = f"{resource_name}-{hashlib.sha256(seed).hexdigest()[:7]}{fifo}"
+        old = olds.get(kind.name)
+        inputs[kind.name] = old if is_generated(old, resource_name) else generated
+    tags = type_.properties.get("tags")
+    if default_tags and tags and tags.form == "map" and inputs.get("tags") != UNKNOWN:
         inputs["tags"] = {**default_tags, **inputs.get("tags", {})}
     return inputs
 
 
 def is_generated(name: object, resource_name: str) -> bool:
     """Whether this is a name that `checked` gave."""
-    return (
-        isinstance(name, str)
-        and name.startswith(resource_name)
-        and _NAME_SUFFIX.fullmatch(name.removeprefix(resource_name)) is not None
+    return isinstance(name, str) and bool(
+        re.fullmatch(rf"{re.escape(resource_name)}-[0-9a-f]{{7}}(\.fifo)?", name)
     )
 
 
-def planned(kind: ResourceType, inputs: Properties, known: Properties) -> Properties:
+def planned(type_: ResourceType, inputs: Properties, known: Properties) -> Properties:
     """The outputs of a preview: the inputs, what is `known`, and every other computed property unknown."""
-    computed = {each.name: UNKNOWN for each in kind.properties.values() if each.computed}
-    return computed | tagged(kind, inputs) | known | inputs
+    computed = {each.name: UNKNOWN for each in type_.properties.values() if each.computed}
+    return computed | known | tagged(type_, inputs) | inputs
 
 
-def tagged(kind: ResourceType, inputs: Properties) -> Properties:
+def tagged(type_: ResourceType, inputs: Properties) -> Properties:
     """The `tagsAll` of these inputs, for types that have it."""
-    return {"tagsAll": inputs.get("tags", {})} if "tagsAll" in kind.properties else {}
+    return {"tagsAll": inputs.get("tags", {})} if "tagsAll" in type_.properties else {}
 
 
 @dataclass(frozen=True)
@@ -89,37 +80,23 @@ class Difference:
         return self.added | self.deleted | self.changed
 
 
-def difference(
-    olds: Properties,
-    news: Properties,
-    *,
-    resource_name: str,
-    name_property: str,
-    in_place: Collection[str],
-    resettable: Collection[str],
-) -> Difference:
-    """Compare inputs. What cannot change `in_place` replaces, and what is taken away unless `resettable`.
+def difference(kind: Kind, resource_name: str, olds: Properties, news: Properties) -> Difference:
+    """Compare inputs: what the kind cannot change in place replaces, and so does what it cannot take away.
 
-    The old resource is deleted first where a given name would clash.
+    The old resource is deleted first where a name that the program gave would clash.
     """
-    old, new = _present(olds), _present(news)
-    changed = frozenset(key for key in old.keys() & new.keys() if not same(old[key], new[key]))
-    added, deleted = frozenset(new.keys() - old.keys()), frozenset(old.keys() - new.keys())
-    name = new.get(name_property)
+    added, deleted = frozenset(news.keys() - olds.keys()), frozenset(olds.keys() - news.keys())
+    changed = frozenset(key for key in olds.keys() & news.keys() if not same(olds[key], news[key]))
+    name = news.get(kind.name)
     return Difference(
         added=added,
         deleted=deleted,
         changed=changed,
-        replaces=((added | changed) - set(in_place)) | (deleted - set(resettable)),
+        replaces=((added | changed) - kind.in_place) | (deleted - kind.resettable),
         delete_first=name is not None
-        and name == old.get(name_property)
+        and name == olds.get(kind.name)
         and not is_generated(name, resource_name),
     )
-
-
-def _present(properties: Properties) -> Properties:
-    # `__defaults` and its like are the engine's own.
-    return {key: value for key, value in properties.items() if value is not None and not key.startswith("__")}
 
 
 def same(old: object, new: object) -> bool:

@@ -17,8 +17,8 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc as pb_grpc
 
 from . import plan
+from .invokes import INVOKES
 from .kinds import Kind, kinds
-from .lookups import LOOKUPS
 from .make import CallError, Clients, Maker
 from .plan import Properties
 from .sdk import resource_type
@@ -55,7 +55,8 @@ class Provider(pb_grpc.ResourceProviderServicer):
         self._clients = Clients()
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Nothing to keep: the engine is never called back."""
+        """Begin an operation: the preview before an `up` has ended with `Cancel`, in this very process."""
+        self._clients.cancelled.clear()
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
@@ -73,10 +74,10 @@ class Provider(pb_grpc.ResourceProviderServicer):
     @_answers_errors
     def Configure(self, request: pb.ConfigureRequest, context: grpc.ServicerContext) -> pb.ConfigureResponse:
         """Take the region and the default tags, which arrive as a JSON document."""
-        args = _properties(request.args)
-        self._region = args.get("region") or self._region
-        if isinstance(tags := args.get("defaultTags"), str) and tags != plan.UNKNOWN:
-            self._default_tags = json.loads(tags).get("tags", {})
+        known = {name: value for name, value in _properties(request.args).items() if value != plan.UNKNOWN}
+        self._region = known.get("region") or self._region
+        if "defaultTags" in known:
+            self._default_tags = json.loads(known["defaultTags"]).get("tags", {})
         return pb.ConfigureResponse(supportsPreview=True)
 
     @_answers_errors
@@ -85,11 +86,11 @@ class Provider(pb_grpc.ResourceProviderServicer):
         token, resource_name = _identity(request.urn)
         inputs = plan.checked(
             resource_type(token),
+            _kind(token),
             resource_name,
             _properties(request.news),
             olds=_properties(request.olds),
             seed=request.randomSeed,
-            name_property=_kind(token).name,
             default_tags=self._default_tags,
         )
         return pb.CheckResponse(inputs=_struct(inputs))
@@ -98,7 +99,9 @@ class Provider(pb_grpc.ResourceProviderServicer):
     def Diff(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
         """Compare the inputs; replacement is the rule, an update in place what the tables allow."""
         token, resource_name = _identity(request.urn)
-        found = _difference(token, resource_name, _properties(request.old_inputs), _properties(request.news))
+        olds, news = _properties(request.old_inputs), _properties(request.news)
+        found = plan.difference(_kind(token), resource_name, olds, news)
+        changes = (("ADD", found.added), ("DELETE", found.deleted), ("UPDATE", found.changed))
         return pb.DiffResponse(
             changes=pb.DiffResponse.DIFF_SOME if found.all else pb.DiffResponse.DIFF_NONE,
             diffs=sorted(found.all),
@@ -107,16 +110,10 @@ class Provider(pb_grpc.ResourceProviderServicer):
             hasDetailedDiff=True,
             detailedDiff={
                 name: pb.PropertyDiff(
-                    kind=pb.PropertyDiff.Kind.Value(
-                        f"{change}_REPLACE" if name in found.replaces else change
-                    ),
+                    kind=pb.PropertyDiff.Kind.Value(f"{change}{'_REPLACE' * (name in found.replaces)}"),
                     inputDiff=True,
                 )
-                for change, names in (
-                    ("ADD", found.added),
-                    ("DELETE", found.deleted),
-                    ("UPDATE", found.changed),
-                )
+                for change, names in changes
                 for name in names
             },
         )
@@ -146,7 +143,7 @@ class Provider(pb_grpc.ResourceProviderServicer):
         """Change the resource in place, or plan it: what an update moves is then unknown."""
         token, resource_name = _identity(request.urn)
         olds, news = _properties(request.old_inputs), _properties(request.news)
-        changed = _difference(token, resource_name, olds, news).all
+        changed = plan.difference(_kind(token), resource_name, olds, news).all
         known = {
             name: value
             for name, value in _properties(request.olds).items()
@@ -169,14 +166,14 @@ class Provider(pb_grpc.ResourceProviderServicer):
     @_answers_errors
     def Invoke(self, request: pb.InvokeRequest, context: grpc.ServicerContext) -> pb.InvokeResponse:
         """Answer the functions that need no account."""
-        if request.tok not in LOOKUPS:
+        if request.tok not in INVOKES:
             raise LookupError(
-                f"{request.tok}: the local provider answers only {', '.join(sorted(LOOKUPS))}; "
-                f"pass the value by stack configuration, or add the function to local/provider/lookups.py"
+                f"{request.tok}: the local provider answers only {', '.join(sorted(INVOKES))}; "
+                f"pass the value by stack configuration, or add the function to local/provider/invokes.py"
             )
         region = _properties(request.args).get("region") or self._region
         response = pb.InvokeResponse()
-        getattr(response, "return").CopyFrom(_struct(LOOKUPS[request.tok](region)))
+        getattr(response, "return").CopyFrom(_struct(INVOKES[request.tok](region)))
         return response
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
@@ -194,23 +191,13 @@ class Provider(pb_grpc.ResourceProviderServicer):
         )
 
     def _planned(self, token: str, inputs: Properties, known: Properties) -> Properties:
-        return plan.planned(resource_type(token), inputs, {"region": self._region} | known)
+        type_ = resource_type(token)
+        region = {"region": self._region} if "region" in type_.properties else {}
+        return plan.planned(type_, inputs, region | known)
 
 
 def _kind(token: str) -> Kind:
     return kinds().get(token, Kind())
-
-
-def _difference(token: str, resource_name: str, olds: Properties, news: Properties) -> plan.Difference:
-    kind = _kind(token)
-    return plan.difference(
-        olds,
-        news,
-        resource_name=resource_name,
-        name_property=kind.name,
-        in_place=kind.in_place,
-        resettable=kind.resettable,
-    )
 
 
 def _identity(urn: str) -> tuple[str, str]:

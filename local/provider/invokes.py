@@ -42,7 +42,7 @@ def _availability_zones(region: str) -> Properties:
     }
 
 
-LOOKUPS: dict[str, Callable[[str], Properties]] = {
+INVOKES: dict[str, Callable[[str], Properties]] = {
     "aws:index/getCallerIdentity:getCallerIdentity": _caller_identity,
     "aws:index/getRegion:getRegion": _region,
     "aws:index/getPartition:getPartition": _partition,
