@@ -1,0 +1,279 @@
+"""Consumers as processes on a real emulator, with the real forwarders before them."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from consumer.digest import digest_of
+from tests.container.conftest import MAX_RECEIVES, ROOT, Consumer, Spine, eventually, free_port
+
+MakeSpine = Callable[..., Spine]
+pytestmark = pytest.mark.emulator
+
+
+def deliveries(consumer: Consumer, forwarder: str) -> int:
+    return sum(consumer.json("/state")["counts"][forwarder].values())
+
+
+def test_changes_reach_the_replica_through_both_forwarders(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    before = spine.write("before", price={"N": "1"})
+    spine.forward_by_lambda()
+    spine.forward_by_pipe()
+    consumer = spine.consumer().ready()
+    put = spine.write("put", price={"N": "2"}, photo={"B": b"\x00\xff"})
+    gone = spine.write("deleted")
+    spine.delete("deleted")
+    # The emulator's pipe begins at the end of the stream, whatever it is told.
+    eventually(lambda: deliveries(consumer, "lambda") == 4, "four deliveries by the Lambda")
+    eventually(lambda: deliveries(consumer, "pipe") >= 3, "three deliveries by the Pipe")
+
+    items = consumer.json("/state/items")
+    assert {item_id: item["version"] for item_id, item in items.items()} == {"before": before, "put": put}
+    assert items["put"]["item"] == {
+        "id": {"S": "put"},
+        "version": {"N": str(put)},
+        "writtenAt": {"N": str(put - 1)},
+        "price": {"N": "2"},
+        "photo": {"B": "AP8="},
+    }
+    digest = digest_of([("before", before), ("put", put)])
+    state = consumer.json("/state")
+    assert (state["task"], state["items"], state["digest"]) == (consumer.arn, 2, digest)
+    assert state["mode"] == "push"
+    assert state["counts"]["pipe"]["applied"] == 0, "the Lambda's copy came first"
+
+    logged = {
+        (line["forwarder"], line["change"], line["id"], line["version"])
+        for line in consumer.logged("delivery")
+    }
+    for forwarder in ("lambda", "pipe"):
+        assert (forwarder, "put", "put", put) in logged
+        assert (forwarder, "put", "deleted", gone) in logged
+        assert (forwarder, "delete", "deleted", gone + 1) in logged
+
+    lease = eventually(
+        lambda: next((lease for lease in spine.leases().values() if lease["digest"]["S"] == digest), None),
+        "the digest in the lease",
+    )
+    assert (lease["slot"]["S"], lease["task"]["S"]) == (state["slot"], consumer.arn)
+    assert (lease["ready"]["BOOL"], lease["items"]["N"], lease["mode"]["S"]) == (True, "2", "push")
+    counted = sum(int(lease[outcome]["N"]) for outcome in ("applied", "stale", "duplicate"))
+    assert counted == len(consumer.logged("delivery"))
+
+
+def test_an_item_too_large_for_the_topic_arrives_as_a_pointer(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    spine.forward_by_lambda()
+    consumer = spine.consumer().ready()
+    spine.write("large", payload={"S": "x"})
+    payload = "x" * 400_000
+    version = spine.write("large", payload={"S": payload})
+    eventually(lambda: consumer.json("/state/items").get("large", {}).get("version") == version, "the item")
+    assert consumer.json("/state/items")["large"]["item"]["payload"] == {"S": payload}
+    assert consumer.json("/state")["confirmed"] >= 1
+
+
+def test_a_record_just_below_the_limit_arrives_as_it_is(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    spine.write("large")
+    consumer = spine.consumer().ready()
+    spine.forward_by_lambda()
+    # Quotes are escaped twice on the way: in the record and in SNS's envelope around it.
+    payload = '"' * 60_000 + "x" * 140_000
+    version = spine.write("large", payload={"S": payload})
+    eventually(lambda: consumer.json("/state/items").get("large", {}).get("version") == version, "the item")
+    assert consumer.json("/state/items")["large"]["item"]["payload"] == {"S": payload}
+    assert consumer.json("/state")["confirmed"] == 0, "nothing was read from the table"
+
+
+def test_the_snapshot_reads_every_page(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    ids = [f"item-{number:04}" for number in range(2_500)]
+    for start in range(0, len(ids), 25):
+        puts = [
+            {
+                "PutRequest": {
+                    "Item": {"id": {"S": item_id}, "version": {"N": "7"}, "payload": {"S": "x" * 1_000}}
+                }
+            }
+            for item_id in ids[start : start + 25]
+        ]
+        spine.dynamodb.batch_write_item(RequestItems={spine.name: puts})
+    spine.dynamodb.put_item(TableName=spine.name, Item={"id": {"S": "unversioned"}})
+    spine.write("statecast:watermark:0")
+    consumer = spine.consumer().ready()
+    state = consumer.json("/state")
+    assert (state["items"], state["digest"]) == (2_500, digest_of((item_id, 7) for item_id in ids))
+    assert set(consumer.json("/state/items")) == set(ids)
+    [complete] = consumer.logged("snapshot complete")
+    assert (complete["items"], complete["unversioned"]) == (2_500, 1)
+
+
+def test_a_stop_releases_the_slot_without_waiting_for_the_long_poll(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    consumer = spine.consumer().ready()
+    slot = consumer.json("/state")["slot"]
+    assert consumer.stop() == 0
+    lease = spine.leases()[slot]
+    assert not {"lease", "expiresAt"} & set(lease)
+    assert "freedAt" in lease
+    assert consumer.logged("slot released")[0]["slot"] == slot
+
+
+def test_a_malformed_message_goes_to_the_dlq_and_the_consumer_goes_on(make_spine: MakeSpine) -> None:
+    spine = make_spine(slots=1)
+    spine.forward_by_lambda()
+    consumer = spine.consumer().ready()
+    spine.sns.publish(TopicArn=spine.topic, Message="not a record")
+
+    def in_dlq() -> Any:
+        return spine.sqs.receive_message(QueueUrl=spine.dlqs[0]).get("Messages")
+
+    [dead] = eventually(in_dlq, "the message in the DLQ")
+    assert json.loads(dead["Body"])["Message"] == "not a record"
+    refused = consumer.logged("refused")
+    assert [line["receives"] for line in refused] == list(range(1, MAX_RECEIVES + 1))
+    assert {line["message"] for line in refused} == {dead["MessageId"]}
+
+    [poison] = eventually(lambda: spine.leases()["00"]["poison"]["L"], "the poison in the lease")
+    assert poison["M"]["message"] == {"S": dead["MessageId"]}
+    assert poison["M"]["reason"]["S"].startswith("not a stream record in an SNS envelope")
+    status, body = consumer.get("/readyz")
+    assert (status, json.loads(body)) == (
+        503,
+        {"status": "unready", "reasons": ["poison: 1 on the last receive"]},
+    )
+    assert consumer.get("/healthz")[0] == 200
+
+    version = spine.write("after")
+    eventually(
+        lambda: consumer.json("/state/items").get("after", {}).get("version") == version, "the next change"
+    )
+
+
+def test_tasks_never_share_a_slot_and_one_too_many_waits(make_spine: MakeSpine) -> None:
+    spine = make_spine(slots=2)
+    first, second = spine.consumer().ready(), spine.consumer().ready()
+    assert {first.json("/state")["slot"], second.json("/state")["slot"]} == {"00", "01"}
+    third = spine.consumer()
+
+    def waits() -> bool:
+        status, body = third.get("/readyz")
+        return (status, json.loads(body).get("reasons")) == (503, ["no free slot: 2 of 2 leased"])
+
+    eventually(waits, "the third waits and says why")
+    assert third.json("/healthz") == {"status": "healthy", "reasons": []}
+    assert third.json("/state")["slot"] is None
+    freed = first.json("/state")["slot"]
+    assert first.stop() == 0
+    third.ready()
+    assert third.json("/state")["slot"] == freed
+
+
+def test_a_task_that_was_paused_past_its_lease_loses_the_slot_and_nothing_is_lost(
+    make_spine: MakeSpine,
+) -> None:
+    spine = make_spine(slots=1)
+    spine.forward_by_lambda()
+    short = {"STATECAST_LONG_POLL_SECONDS": "1", "STATECAST_LEASE_SECONDS": "3"}
+    paused = spine.consumer(**short).ready()
+    spine.write("before")
+    eventually(lambda: "before" in paused.json("/state/items"), "the change before the pause")
+    paused.process.send_signal(signal.SIGSTOP)
+    try:
+        during = spine.write("during")
+        spine.delete("before")
+        successor = spine.consumer(**short).ready()
+        assert successor.json("/state")["slot"] == "00"
+    finally:
+        paused.process.send_signal(signal.SIGCONT)
+    eventually(lambda: paused.json("/state")["slot"] is None, "the paused task is without a slot")
+    reason = "no free slot: 1 of 1 leased"
+    eventually(lambda: paused.json("/readyz")["reasons"] == [reason], "it waits for another")
+    assert paused.logged("slot lost")
+    eventually(
+        lambda: successor.json("/state")["digest"] == digest_of([("during", during)]), "the successor has all"
+    )
+
+    # With the slot free again, its fresh snapshot repairs what it missed, deletes too.
+    assert successor.stop() == 0
+    paused.ready()
+    assert paused.json("/state")["digest"] == digest_of([("during", during)])
+
+
+def test_metrics_are_in_prometheus_text_format(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    spine.forward_by_lambda()
+    consumer = spine.consumer().ready()
+    spine.write("a")
+    eventually(lambda: deliveries(consumer, "lambda") == 1, "a delivery")
+    lines = consumer.get("/metrics")[1].decode().splitlines()
+    for line in (
+        "statecast_ready 1.0",
+        "statecast_healthy 1.0",
+        "statecast_items 1.0",
+        'statecast_deliveries_total{forwarder="lambda",outcome="applied"} 1.0',
+        "statecast_refused_total 0.0",
+    ):
+        assert line in lines
+    assert any(line.startswith('statecast_lag_seconds{forwarder="lambda"} ') for line in lines)
+
+
+def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "consumer.check"],
+        cwd=ROOT / "container",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_health_check_follows_healthz(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    consumer = spine.consumer().ready()
+    assert check(consumer.environment).returncode == 0
+    failed = check(consumer.environment | {"STATECAST_PORT": str(free_port())})
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("unhealthy: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"STATECAST_TABLE": ""}, "consumer: STATECAST_TABLE is not set\n"),
+        ({"STATECAST_LEASE_SECONDS": "0"}, "consumer: STATECAST_LEASE_SECONDS is '0': give a whole number"),
+    ],
+)
+def test_a_wrong_environment_is_one_clear_line(
+    make_spine: MakeSpine, changes: dict[str, str], message: str
+) -> None:
+    consumer = make_spine(slots=1).consumer(**changes)
+    assert consumer.process.wait(30) == 1
+    assert consumer.output().startswith(message)
+    assert len(consumer.output().splitlines()) == 1
+
+
+def test_a_port_in_use_is_one_clear_line_and_leases_nothing(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    first = spine.consumer().ready()
+    second = subprocess.run(
+        [sys.executable, "-m", "consumer"],
+        cwd=ROOT / "container",
+        env=first.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert second.stderr == (
+        f"consumer: cannot listen on 127.0.0.1:{first.port} (STATECAST_PORT): Address already in use\n"
+    )
+    assert len(spine.leases()) == 1
