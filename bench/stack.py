@@ -93,4 +93,4 @@ def _call(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
+    return (text.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ").rstrip(".")

@@ -1,12 +1,13 @@
 """The charts, as plotly figures. Colours of text and lines come from the page's style, light or dark."""
 
+from math import log10
 from textwrap import wrap
 
 import plotly.graph_objects as go
 
 from bench.published import PUBLISHED
 from bench.result import Result
-from bench.statistics import VariantResult, percentile
+from bench.statistics import VariantResult
 
 COLOURS = ("#3987d6", "#e07b39", "#2fa37c", "#a66fd0")
 """Told apart in light and dark, and by the colour-blind."""
@@ -22,7 +23,7 @@ def hops(result: Result) -> go.Figure:
     bars += [(one.name, one.parts, PUBLISHED_COLOURS) for one in PUBLISHED if one.parts]
     figure = go.Figure()
     for name, parts, colours in reversed(bars):
-        label, end = "<br>".join(wrap(name, 14)), 0.0
+        label, end = "<br>".join(wrap(name, 16)), 0.0
         for (part, mean), colour in zip(parts.items(), colours, strict=False):
             figure.add_bar(
                 x=[mean],
@@ -67,35 +68,33 @@ def arrival(result: Result) -> go.Figure:
             line={"shape": "hv", "color": colour, "width": 2},
             hovertemplate="%{y:.1f} % within %{x} ms<extra>" + name + "</extra>",
         )
-    figure.add_vline(
-        x=DEADLINE_MS, line={"dash": "dot", "width": 1.5, "color": "#888"},
-        annotation_text="2 s", annotation_position="bottom left",
-    )  # fmt: skip
+    figure.add_vline(x=DEADLINE_MS, line={"dash": "dot", "width": 1.5, "color": "#888"})
+    # On a logarithmic axis a line is placed by its value, an annotation by the value's logarithm.
+    figure.add_annotation(x=log10(DEADLINE_MS), y=50, text="2 s", showarrow=False, xanchor="right", xshift=-4)
     figure.update_xaxes(title="ms after the write (logarithmic)", type="log", tickvals=LOGARITHMIC_TICKS)
     figure.update_yaxes(title="% applied", range=[0, 102])
     return _plain(figure)
 
 
 def timeline(result: Result) -> go.Figure:
-    """Each write's last task, and its median task, over the run."""
+    """How long each write took to its last task, over the run."""
     figure = go.Figure()
     begin = min((write.scheduled_at for write in result.observation.writes), default=0)
     for (name, variant), colour in zip(result.variants.items(), COLOURS, strict=False):
-        by_write: dict[int, list[int]] = {}
+        last: dict[int, int] = {}
         for one in variant.arrivals:
-            by_write.setdefault(one.write.number, []).append(one.took("write_to_applied"))
-        writes = [write for write in result.observation.writes if write.number in by_write]
-        seconds = [(write.scheduled_at - begin) / 1000 for write in writes]
-        last = [max(by_write[write.number]) for write in writes]
-        median = [percentile(sorted(by_write[write.number]), 50) for write in writes]
-        for label, values, symbol in (("last task", last, "circle"), ("median task", median, "line-ew-open")):
-            figure.add_scatter(
-                x=seconds, y=values, name=f"{name}, {label}", mode="markers",
-                marker={"color": colour, "size": 6, "symbol": symbol},
-                hovertemplate="%{y} ms<extra>" + f"{name}, {label}" + "</extra>",
-            )  # fmt: skip
+            at = one.write.scheduled_at - begin
+            last[at] = max(last.get(at, 0), one.took("write_to_applied"))
+        figure.add_scatter(
+            x=[at / 1000 for at in last],
+            y=list(last.values()),
+            name=name,
+            mode="markers",
+            marker={"color": colour, "size": 5},
+            hovertemplate="%{y} ms<extra>" + name + "</extra>",
+        )
     figure.update_xaxes(title="s since the first write", rangemode="tozero")
-    figure.update_yaxes(title="write → applied, ms", rangemode="tozero")
+    figure.update_yaxes(title="write → applied at the last task, ms", rangemode="tozero")
     return _plain(figure)
 
 

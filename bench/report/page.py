@@ -35,7 +35,7 @@ def page(result: Result) -> str:
         plotly=get_plotlyjs(),
         headline=escape(headline(result)),
         verdict="passed" if result.passed else "failed",
-        notes="".join(_note(note) for note in result.notes),
+        notes="".join(_note(note) for note in (caveat, *result.notes) if note),
         sections="".join(sections),
     )
 

@@ -17,7 +17,7 @@ OUTPUTS = {
     "logGroup": "log-group",
     "variants": ["lambda"],
 }
-LOCAL_DOWN = (1, "", "error: Stack dev is not up")
+LOCAL_DOWN = (1, "", "error: Stack dev is not up.\n")
 
 
 class Machine:
@@ -61,13 +61,12 @@ def test_otherwise_the_outputs_come_from_pulumi_and_the_calls_go_to_aws(
     [
         (
             None,
-            "no local stack 'dev' is up (error: Stack dev is not up); to find one on AWS, `pulumi` must be "
-            "on PATH",
+            "no local stack 'dev' is up (Stack dev is not up); to find one on AWS, `pulumi` must be on PATH",
         ),
         (
             (255, "", "warning: x\nerror: no stack named 'dev' found\n"),
-            "no local stack 'dev' is up (error: Stack dev is not up), and `pulumi stack output --stack dev` "
-            "failed: error: no stack named 'dev' found",
+            "no local stack 'dev' is up (Stack dev is not up), and `pulumi stack output --stack dev` "
+            "failed: no stack named 'dev' found",
         ),
         (
             (0, json.dumps({"table": "state"}), ""),
