@@ -9,14 +9,14 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from local import LocalError
 from local.stack import LocalStack, local_stack
 from local.workspace import PulumiError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-output = Console()
+output = Console(soft_wrap=True, highlight=False)
 messages = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Stack = Annotated[str, typer.Option(help="The stack, as in Pulumi.<stack>.yaml.")]
@@ -64,14 +64,15 @@ def status(
 def show(local: LocalStack) -> None:
     """Print what is up."""
     now = local.status()
-    outputs = Table("output", Column("value", overflow="fold"))
     for name, value in now["outputs"].items():
-        outputs.add_row(name, value if isinstance(value, str) else json.dumps(value, indent=1))
+        listed = isinstance(value, list) and any(isinstance(one, dict) for one in value)
+        output.print(f"{name:12} {f'{len(value)}, see status --json' if listed else value}")
     tasks = Table("task", "slot", "pid", "URL", "status")
     for task in now["tasks"]:
         task_id = task["taskArn"].rpartition("/")[2]
-        tasks.add_row(task_id, *(str(task[name]) for name in ("slot", "pid", "url", "status")))
-    output.print(outputs, tasks, f"Stack {now['stack']} is up at {now['endpoint']}")
+        tasks.add_row(task_id, *(str(task[name] or "–") for name in ("slot", "pid", "url", "status")))
+    output.print(tasks)
+    output.print(f"Stack {now['stack']} is up at {now['endpoint']}")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Whether the tasks of a service are ready."""
+"""The wait for the tasks of a service."""
 
 import time
 from collections.abc import Callable
@@ -22,9 +22,9 @@ Task = dict[str, Any]
 def wait_until_ready(
     wanted: int, tasks: Callable[[], list[Task]], is_alive: Callable[[], bool], logs: Path, console: Console
 ) -> None:
-    """Wait until `wanted` of the `tasks` are ready, for as long as their supervisor is alive.
+    """Wait until `wanted` of the `tasks` are ready, while their supervisor is alive.
 
-    Raises LocalError, which says of each task why it is not.
+    Raises LocalError, which says of each task why it is not ready.
     """
     started = time.monotonic()
     limit = SECONDS + SECONDS_PER_TASK * wanted
@@ -32,8 +32,8 @@ def wait_until_ready(
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=wanted)
         while True:
-            found = {task["taskArn"]: why_unready(task["url"]) for task in tasks()}
-            ready = sum(why is None for why in found.values())
+            found = tasks()
+            ready = sum(task["status"] == "ready" for task in found)
             progress.update(bar, completed=ready)
             if ready >= wanted:
                 return
@@ -43,25 +43,23 @@ def wait_until_ready(
             time.sleep(0.2)
 
 
-def why_unready(url: str | None) -> str | None:
-    """What keeps the task at `url` from being ready, in its own words; None when it is ready."""
-    if not url:
-        return "it has no address yet"
-    try:
-        with urlopen(f"{url}/readyz", timeout=2):
-            return None
-    except HTTPError as answer:
-        with answer:
-            return f"{answer.code}: {answer.read().decode(errors='replace').strip()}"
-    except OSError as error:
-        return f"it does not answer ({error})"
-
-
-def report(wanted: int, found: dict[str, str | None], elapsed: float, logs: Path) -> str:
-    """The error for tasks that are not ready in time; `found` says why for each, by its ARN."""
-    ready = sum(why is None for why in found.values())
-    lines = [f"{ready} of {wanted} tasks are ready after {elapsed:.0f} s; their logs are in {logs}"]
-    lines += [f"  {arn.rsplit('/', 1)[-1]}: {why}" for arn, why in found.items() if why is not None]
+def report(wanted: int, found: list[Task], elapsed: float, logs: Path) -> str:
+    """The error for tasks that are not ready in time, with what each of them answers."""
+    unready = [task for task in found if task["status"] != "ready"]
+    lines = [f"{len(found) - len(unready)} of {wanted} tasks are ready after {elapsed:.0f} s; see {logs}"]
+    lines += [f"  {task['taskArn']} is {task['status']}: {answer(task['url'])}" for task in unready]
     if len(found) < wanted:
         lines.append(f"  {wanted - len(found)} not started")
     return "\n".join(lines)
+
+
+def answer(url: str) -> str:
+    """What the task at `url` says of its readiness."""
+    try:
+        with urlopen(f"{url}/readyz", timeout=2) as response:
+            return response.read().decode().strip()
+    except HTTPError as response:
+        with response:
+            return f"{response.code}: {response.read().decode(errors='replace').strip()}"
+    except OSError as error:
+        return f"it does not answer ({error})"
