@@ -2,6 +2,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +15,7 @@ from local.task_definition import Container, Health, HealthCheck, judge, read_co
 from local.task_logs import MAX_BATCH_BYTES, MAX_EVENTS, MAX_LINE_BYTES, TaskLogs, next_batch
 from local.task_process import TaskProcess, get, read_slot, status
 from local.tasks import Plan, Tasks, chunks, plan, replacement_time, service_arn
+from tests.local.emulation import eventually
 
 DEFINITION: dict[str, Any] = {
     "family": "consumer",
@@ -213,8 +215,9 @@ class TestTaskLogs:
 
 
 @pytest.mark.emulator
+@pytest.mark.parametrize("command", ["no-such-command", "false"])
 def test_a_service_whose_tasks_fail_at_once_is_given_new_ones_after_a_pause(
-    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     clock = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
     monkeypatch.setattr("local.tasks.time", clock)
@@ -222,11 +225,12 @@ def test_a_service_whose_tasks_fail_at_once_is_given_new_ones_after_a_pause(
     ecs.create_cluster(clusterName="failing")
     ecs.register_task_definition(
         family="failing",
-        containerDefinitions=[{"name": "main", "image": "a", "command": ["no-such-command"]}],
+        containerDefinitions=[{"name": "main", "image": "a", "command": [command]}],
     )
     ecs.create_service(cluster="failing", serviceName="failing", taskDefinition="failing", desiredCount=1)
-    tasks = Tasks(account, MetadataServer(), TaskLogs(account), tmp_path, tmp_path)
-    monkeypatch.setattr(tasks, "_metadata", SimpleNamespace(add=lambda *_: "http://127.0.0.1/v4/0a1b"))
+    metadata = MetadataServer()
+    metadata.start()
+    tasks = Tasks(account, metadata, TaskLogs(account), tmp_path, tmp_path)
 
     def listed() -> list[str]:
         return ecs.list_tasks(cluster="failing")["taskArns"]
@@ -236,9 +240,15 @@ def test_a_service_whose_tasks_fail_at_once_is_given_new_ones_after_a_pause(
         clock.now += seconds
         tasks.round()
         seen.append(len(listed()))
+        eventually(lambda: all(task.has_ended() for task in known(tasks)))
     # Tried and, in the round after it, reported; again 1 s after the first try, and 2 s after the second.
     assert seen == [1, 0, 0, 1, 1, 0, 0, 1]
     ecs.delete_service(cluster="failing", service="failing", force=True)
+    metadata.stop()
+
+
+def known(tasks: Tasks) -> Iterable[TaskProcess]:
+    return tasks._tasks.values()  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize(
