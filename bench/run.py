@@ -114,7 +114,7 @@ def observe(
         made = make("writes", plan, interval_s)
         described["bench_cpu"] = round((time.process_time() - cpu_s) / (time.monotonic() - clock_s), 4)
         deliveries += follow("deliveries", made)
-        converged = await_converged(stack, tasks, patience_s)
+        converged = await_converged(stack, len(tasks), patience_s)
         deliveries += log.read()  # copies that came late
         leases = live_leases(stack.client("dynamodb"), stack.outputs.leases_table)
     return Observation(
