@@ -1,7 +1,7 @@
 """The task's HTTP server: what it knows, on loopback only."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bottle import Bottle, response  # pyright: ignore[reportMissingTypeStubs]
@@ -14,12 +14,16 @@ from consumer.task import Task
 
 HOST = "127.0.0.1"
 THREADS = 2
+# Waitress would put a long answer into a temporary file, but the root file system is read-only: the writer is
+# held back at a MiB, and it never comes to the file.
+BUFFERS: Any = {"outbuf_high_watermark": 1 << 20, "outbuf_overflow": 1 << 40}
+PIECE = 100
 
 
 def make_server(task: Task, port: int) -> Callable[[], None]:
     """Listen on loopback; the function returned answers. Raises OSError when the port is taken."""
     try:
-        return create_server(make_app(task), host=HOST, port=port, threads=THREADS).run
+        return create_server(make_app(task), host=HOST, port=port, threads=THREADS, **BUFFERS).run
     except OSError as error:
         raise OSError(f"cannot listen on {HOST}:{port} (STATECAST_PORT): {error.strerror}") from error
 
@@ -61,10 +65,13 @@ def verdict(status: str, reasons: list[str]) -> dict[str, Any]:
     return {"status": f"un{status}" if reasons else status, "reasons": reasons}
 
 
-def rendered(held: Iterable[tuple[str, int, str]]) -> Iterator[str]:
+def rendered(held: Sequence[tuple[str, int, str]]) -> Iterator[str]:
     """A JSON object, id → version and item, piece by piece; the item is DynamoDB JSON, as it is held."""
-    separator = "{"
-    for item_id, version, item in held:
-        yield f'{separator}{json.dumps(item_id)}:{{"version":{version},"item":{item}}}'
-        separator = ","
-    yield "}" if separator == "," else "{}"
+    yield "{"
+    for start in range(0, len(held), PIECE):
+        piece = (
+            f'{json.dumps(item_id)}:{{"version":{version},"item":{item}}}'
+            for item_id, version, item in held[start : start + PIECE]
+        )
+        yield ("," if start else "") + ",".join(piece)
+    yield "}"
