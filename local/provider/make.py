@@ -130,7 +130,7 @@ class Maker:
         state = {"label": self._kind.label, "region": self._region, "account": ACCOUNT} | properties
         if id_:
             # An imported resource has nothing but its id.
-            state = _unfilled(self._kind.id, id_) | state | {"id": id_}
+            state |= {"id": id_} if properties else {"id": id_, **_unfilled(self._kind.id, id_)}
         return {name: zipped(value) if is_archive(value) else value for name, value in state.items()}
 
     def _outputs(self, inputs: Properties, found: Properties) -> Properties:
@@ -231,6 +231,6 @@ def _filled(template: str, *values: Mapping[str, Any]) -> str:
 
 def _unfilled(template: str, text: str) -> Properties:
     """The names in a template with what stands for them in the text."""
-    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*?)", re.escape(template))
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(template))
     found = re.fullmatch(pattern, text)
     return found.groupdict() if found else {}
