@@ -1,0 +1,160 @@
+"""The task's life with one slot after the other, on a table and a queue that are kept in memory."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event, Thread
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from consumer.message import Change
+from consumer.task import Task
+from tests.container.messages import image, message
+from tests.container.test_inbox import SETTINGS
+
+PATIENCE_SECONDS = 30
+UNKNOWN = Change("unknown", 1, "{}")
+FAR_FUTURE = 10**15
+
+
+class Aws:
+    """Both clients. `order` tells what came after what; a gate that is not open holds its call back."""
+
+    def __init__(self, *messages: Any) -> None:
+        self.order: list[str] = []
+        self.messages = list(messages)
+        self.lost = False
+        self.scanning, self.scan_gate = Event(), Event()
+        self.reading, self.read_gate = Event(), Event()
+        self.scan_gate.set()
+        self.read_gate.set()
+
+    def batch_get_item(self, **call: Any) -> Any:
+        return {"Responses": {}, "UnprocessedKeys": {}}
+
+    def update_item(self, **call: Any) -> Any:
+        if "REMOVE lease" in call["UpdateExpression"]:
+            self.order.append("release")
+        elif "REMOVE freedAt" in call["UpdateExpression"]:
+            self.order.append("acquire")
+        elif self.lost:
+            self.lost = False
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
+
+    def scan(self, **call: Any) -> Any:
+        self.scanning.set()
+        assert self.scan_gate.wait(PATIENCE_SECONDS)
+        return {"Items": [image("held", 1)]}
+
+    def get_item(self, **call: Any) -> Any:
+        self.reading.set()
+        assert self.read_gate.wait(PATIENCE_SECONDS)
+        return {"Item": image("a", 1)}
+
+    def receive_message(self, **call: Any) -> Any:
+        if self.messages:
+            return {"Messages": [self.messages.pop(0)]}
+        Event().wait(PATIENCE_SECONDS)  # the long poll, which nobody waits for
+        return {}
+
+    def delete_message_batch(self, **call: Any) -> Any:
+        self.order.append("delete")
+        return {}
+
+
+@pytest.fixture
+def run() -> Any:
+    started: list[tuple[Task, Thread]] = []
+
+    def start(aws: Aws, lease_seconds: int = 15) -> tuple[Task, Thread]:
+        settings = replace(SETTINGS, lease_seconds=lease_seconds)
+        task = Task(settings, "arn:task", cast(Any, aws), cast(Any, aws))
+        thread = Thread(target=task.run, daemon=True)
+        thread.start()
+        started.append((task, thread))
+        return task, thread
+
+    yield start
+    for task, _ in started:
+        task.stop()
+
+
+Start = Callable[..., tuple[Task, Thread]]
+
+
+def wait_until(look: Callable[[], Any]) -> None:
+    pause = Event()
+    for _ in range(PATIENCE_SECONDS * 100):
+        if look():
+            return
+        pause.wait(0.01)
+    pytest.fail("it did not come to pass")
+
+
+def test_a_stop_finishes_the_batch_in_hand_before_it_releases_the_slot(run: Start) -> None:
+    aws = Aws(message("INSERT", "a", 1, sent_at=FAR_FUTURE))
+    aws.scan_gate.clear()  # so the put is doubted, and read
+    aws.read_gate.clear()
+    task, thread = run(aws)
+    assert aws.reading.wait(PATIENCE_SECONDS)
+    task.stop()
+    thread.join(0.3)
+    assert thread.is_alive()
+    assert aws.order == ["acquire"]
+    aws.read_gate.set()
+    thread.join(PATIENCE_SECONDS)
+    assert aws.order == ["acquire", "delete", "release"]
+
+
+def test_after_a_lost_lease_another_slot_is_taken_and_its_queue_doubted_until_scanned(run: Start) -> None:
+    aws = Aws()
+    task, _ = run(aws, lease_seconds=3)
+    wait_until(lambda: task.facts().snapshot_complete)
+    assert not task.replica.doubts(UNKNOWN, FAR_FUTURE)
+    aws.scanning.clear()
+    aws.scan_gate.clear()
+    aws.lost = True
+    assert aws.scanning.wait(PATIENCE_SECONDS), "a fresh snapshot"
+    assert aws.order == ["acquire", "release", "acquire"]
+    assert task.replica.doubts(UNKNOWN, FAR_FUTURE)
+    assert not task.facts().snapshot_complete
+    assert len(task.replica) == 1, "what is known is kept meanwhile"
+    aws.scan_gate.set()
+    wait_until(lambda: task.facts().snapshot_complete)
+    assert not task.replica.doubts(UNKNOWN, FAR_FUTURE)
+
+
+def test_the_end_of_the_snapshot_is_reported_at_once(run: Start) -> None:
+    aws = Aws()
+    reports: list[bool] = []
+    write = aws.update_item
+
+    def note(**call: Any) -> Any:
+        reports.append(call["ExpressionAttributeValues"][":ready"]["BOOL"])
+        return write(**call)
+
+    aws.update_item = note  # type: ignore[method-assign]
+    run(aws, lease_seconds=3_600)  # the next renewal is due in 20 minutes
+    wait_until(lambda: any(reports))
+
+
+def test_a_renewal_that_fails_is_tried_again_and_told(run: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumer.failures.random.uniform", lambda low, high: 0)
+    aws = Aws()
+    task, _ = run(aws, lease_seconds=3)
+    wait_until(lambda: task.facts().snapshot_complete)
+    failed: list[str] = []
+
+    def fail(**call: Any) -> Any:
+        trouble = [trouble.what for trouble in task.facts().troubles]
+        failed.extend(trouble)
+        if not trouble:
+            raise ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
+
+    aws.update_item = fail  # type: ignore[method-assign]
+    wait_until(lambda: failed)
+    assert failed[0] == "take or renew a lease"
+    wait_until(lambda: not task.facts().troubles)
+    assert task.tenure
+    assert task.tenure.lease.held()
