@@ -113,7 +113,9 @@ class LocalStack:
                     workspace = self._workspace(self.folder, self._state)
                     if any((self._state / ".pulumi" / "locks").rglob("*.json")):  # of an `up` that was killed
                         workspace.run("cancel", "--yes")
-                    workspace.operate("destroy", "--yes", "--remove", endpoint=running.endpoint)
+                    workspace.operate(
+                        "destroy", "--yes", "--skip-preview", "--remove", endpoint=running.endpoint
+                    )
                 finally:
                     end(running.pid)
             else:
