@@ -13,12 +13,8 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def is_archive(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a value of the wire is an archive with its content: of an old one only the hash is left."""
-    return (
-        isinstance(value, dict)
-        and value.get(SIGNATURE) == ARCHIVE
-        and bool(value.keys() - {SIGNATURE, "hash"})
-    )
+    """Whether a value of the wire is an archive."""
+    return isinstance(value, dict) and value.get(SIGNATURE) == ARCHIVE
 
 
 def zipped(archive: Mapping[str, Any]) -> bytes:

@@ -42,10 +42,10 @@ def taken(shape: StructureShape, state: Properties, members: Mapping[str, str], 
 def outputs(kind: ResourceType, thing: Mapping[str, Any]) -> Properties:
     """The properties that an answer knows."""
     found: Properties = {}
+    told = {_squash(name): value for name, value in thing.items()}
     for each in kind.properties.values():
-        keys = {_squash(name): name for name in thing}
-        names = [keys[key] for key in _candidates(each.name, _prefixes(kind.name)) if key in keys]
-        value = next((_fit(each, thing[name]) for name in names), None)
+        keys = _candidates(each.name, _prefixes(kind.name))
+        value = next((_fit(each, told[key]) for key in keys if key in told), None)
         if value is not None and each.name not in {"tags", "tagsAll"}:
             found[each.name] = value
     return found

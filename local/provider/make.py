@@ -66,7 +66,7 @@ class Maker:
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         """Make it and wait until it can be used: its id and outputs. If that fails, nothing of it is left."""
-        state = self._state(inputs)
+        state = self._state(_packed(inputs))
         answer: Mapping[str, Any] = {}
         if self._kind.create:
             self._refuse_unused(inputs, self._kind.create)
@@ -93,7 +93,7 @@ class Maker:
         self, id_: str, known: Properties, olds: Properties, news: Properties, changed: frozenset[str]
     ) -> Properties:
         """Change it in place; its outputs."""
-        state = self._state(known | news, id_)
+        state = self._state(known | _packed(news), id_)
         self._set((*self._kind.updates, *self._kind.settings), changed, state)
         if "tags" in changed:
             self._retag(state, olds.get("tags", {}))
@@ -103,8 +103,9 @@ class Maker:
         """Delete it, unless it is gone."""
         state = self._state(properties, id_)
         if self._kind.emptied and state.get("forceDestroy") and self._answer(state) is not None:
-            resource: Any = boto3.resource
-            resource("s3", region_name=self._region).Bucket(id_).object_versions.delete()
+            pages = self._client().get_paginator("list_object_versions").paginate(Bucket=id_)
+            for version in pages.search("[Versions, DeleteMarkers][][].{Key: Key, VersionId: VersionId}"):
+                self._client().delete_object(Bucket=id_, **version)
         for call in self._kind.delete:
             try:
                 self._call(call, state)
@@ -131,7 +132,7 @@ class Maker:
         if id_:
             # An imported resource has nothing but its id.
             state |= {"id": id_} if properties else {"id": id_, **_unfilled(self._kind.id, id_)}
-        return {name: zipped(value) if is_archive(value) else value for name, value in state.items()}
+        return state
 
     def _outputs(self, inputs: Properties, found: Properties) -> Properties:
         return found | tagged(self._type, inputs) | inputs
@@ -219,6 +220,10 @@ class Maker:
     def _shape(self, call: str) -> StructureShape:
         meta = self._client().meta
         return meta.service_model.operation_model(meta.method_to_api_mapping[call]).input_shape
+
+
+def _packed(inputs: Properties) -> Properties:
+    return {name: zipped(value) if is_archive(value) else value for name, value in inputs.items()}
 
 
 def _filled(template: str, *values: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ def _answers_errors(method: Callable[_Parameters, _Response]) -> Callable[_Param
     def answer(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Response:
         try:
             return method(*args, **kwargs)
-        except (CallError, LookupError, ValueError) as error:
+        except (CallError, LookupError, OSError, ValueError) as error:
             _, _, context = cast(tuple[Provider, Message, grpc.ServicerContext], args)
             return context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 

@@ -10,7 +10,7 @@ import jmespath
 import pytest
 from botocore.model import StructureShape
 
-from local.provider.archive import is_archive, zipped
+from local.provider.archive import zipped
 from local.provider.calls import outputs, parameters
 from local.provider.kinds import kinds
 from local.provider.sdk import resource_type
@@ -251,9 +251,3 @@ def test_a_zip_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_an_archive_from_elsewhere_is_refused() -> None:
     with pytest.raises(ValueError, match="give it a path"):
         zipped(archive(uri="https://example.com/a.zip"))
-
-
-def test_an_archive_of_the_state_has_no_content() -> None:
-    assert is_archive(archive(path="p"))
-    assert not is_archive(archive())
-    assert not is_archive(asset(path="p"))

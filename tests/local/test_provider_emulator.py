@@ -177,6 +177,9 @@ def test_a_function_runs_its_code_and_publishes_a_version_for_each_change(
     alias.update(functionVersion=made["version"])
     assert made["version"] == "2"
     assert result() == 2
+    # The state keeps no more of the code than its hash.
+    made.outputs["code"] = {SIGNATURE: ARCHIVE, "hash": "h"}
+    assert made.read()
     packed = lambda_.get_function(FunctionName=made.id)["Configuration"]["CodeSha256"]
     assert made["codeSha256"] == made["sourceCodeHash"] == packed
 
