@@ -27,7 +27,7 @@ from local.workspace import Workspace, tail
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 EMULATOR_SECONDS = 100
-"""The emulator answers after 6 to 9 s on two idle cores."""
+"""The emulator answers after 2 to 9 s on two cores."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class LocalStack:
                     f"Stack {self.name} is up already, at {running.endpoint}; "
                     f"to change it, take it down first: python -m local down --stack {self.name}"
                 )
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.folder.exists():  # of an `up` that failed
+                shutil.rmtree(self.folder)
             workspace = self._workspace(self.folder, self._state)
             workspace.prepare(overrides)
             process = self._start_supervisor(workspace)
