@@ -96,22 +96,23 @@ class Made:
             self.client.context,
         )
 
-    def update(self, *, preview: bool = False, **inputs: Any) -> Properties:
-        """Change some inputs in place; the new outputs."""
+    def update(self, *, preview: bool = False, without: str = "", **inputs: Any) -> Properties:
+        """Change some inputs in place, or take one away; the new outputs."""
+        news = {name: value for name, value in (self.inputs | inputs).items() if name != without}
         response = self.client.provider.Update(
             pb.UpdateRequest(
                 urn=self.urn,
                 id=self.id,
                 olds=struct(self.outputs),
                 old_inputs=struct(self.inputs),
-                news=struct(self.inputs | inputs),
+                news=struct(news),
                 preview=preview,
             ),
             self.client.context,
         )
         outputs = MessageToDict(response.properties)
         if not preview:
-            self.inputs |= inputs
+            self.inputs = news
             self.outputs = outputs
         return outputs
 

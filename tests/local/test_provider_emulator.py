@@ -391,6 +391,24 @@ def test_logs_alarms_roles_and_repositories_come_and_go(client: Client) -> None:
     assert other.read() == other.outputs, "another group whose name begins the same is not the one deleted"
 
 
+def test_what_is_taken_away_is_no_output_any_more(client: Client, account: Account) -> None:
+    alarm = client.create(
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        "less",
+        comparisonOperator="GreaterThanThreshold",
+        evaluationPeriods=1,
+        metricName="m",
+        namespace="n",
+        period=60,
+        statistic="Maximum",
+        dimensions={"QueueName": "q"},
+    )
+
+    assert "dimensions" not in alarm.update(without="dimensions")
+    (described,) = account.client("cloudwatch").describe_alarms(AlarmNames=[alarm.id])["MetricAlarms"]
+    assert described["Dimensions"] == []
+
+
 def test_a_bucket_is_emptied_only_when_the_program_says_so(client: Client, account: Account) -> None:
     s3 = account.client("s3")
     kept, emptied = (
@@ -443,9 +461,10 @@ def test_an_input_that_no_call_takes_is_refused(client: Client) -> None:
 
 
 def test_what_is_made_by_halves_is_deleted_again(client: Client, account: Account) -> None:
-    with pytest.raises(RefusedError, match="update_time_to_live"):
+    with pytest.raises(RefusedError, match="update_time_to_live") as refused:
         table(client, "half", ttl={"enabled": True})
 
+    assert "\n" not in str(refused.value)
     names = account.client("dynamodb").list_tables()["TableNames"]
     assert not [name for name in names if name.startswith("half-")]
 
