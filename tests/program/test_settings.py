@@ -39,6 +39,9 @@ def test_the_defaults_are_the_articles_system() -> None:
     settings = parse(VALID)
     assert (settings.variants, settings.tasks_min, settings.tasks_max) == (("lambda", "pipe"), 20, 20)
     assert (settings.long_poll_seconds, settings.lambda_memory) == (20, 128)
+    assert (settings.partial_failure, settings.snap_start, settings.network) == ("report", True, "endpoints")
+    assert (settings.slot_retention_seconds, settings.visibility_timeout_seconds) == (600, 30)
+    assert (settings.max_receives, settings.lease_seconds, settings.log_retention_days) == (5, 45, 14)
     assert (settings.deletion_protection, settings.force_destroy, settings.image) == (True, False, "")
 
 
