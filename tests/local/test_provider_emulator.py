@@ -453,6 +453,46 @@ def test_a_schedule_a_rule_and_its_target_come_and_go(client: Client) -> None:
         assert each.read() is None, each.urn
 
 
+def test_an_api_its_source_and_its_resolver_come_and_go(client: Client, account: Account) -> None:
+    api = client.create(
+        "aws:appsync/graphQLApi:GraphQLApi",
+        "api",
+        authenticationType="API_KEY",
+        schema="type Query { get(id: ID!): String } schema { query: Query }",
+    )
+    source = client.create(
+        "aws:appsync/dataSource:DataSource",
+        "source",
+        name="source",
+        apiId=api.id,
+        type="AWS_LAMBDA",
+        lambdaConfig={"functionArn": "arn:aws:lambda:eu-south-1:000000000000:function:f"},
+    )
+    made = [
+        api,
+        client.create("aws:appsync/apiKey:ApiKey", "key", apiId=api.id),
+        source,
+        client.create(
+            "aws:appsync/resolver:Resolver",
+            "get",
+            apiId=api.id,
+            type="Query",
+            field="get",
+            dataSource=source["name"],
+            runtime={"name": "APPSYNC_JS", "runtimeVersion": "1.0.0"},
+            code="export function request(context) {}",
+        ),
+    ]
+
+    described = account.client("appsync").get_data_source(apiId=api.id, name="source")["dataSource"]
+    assert described["lambdaConfig"] == {"lambdaFunctionArn": source["lambdaConfig"]["functionArn"]}
+    assert api["uris"]["GRAPHQL"].startswith("https://")
+    for each in reversed(made):
+        assert each.read(), each.urn
+        each.delete()
+        assert each.read() is None, each.urn
+
+
 def test_an_input_that_no_call_takes_is_refused(client: Client) -> None:
     with pytest.raises(
         RefusedError, match=r"aws:iam/role:Role: the local provider has no use for inlinePolicies"
