@@ -124,7 +124,7 @@ class Inbox:
         change = delivery.change
         with self._replica.lock:
             outcome = self._replica.judge(change)
-            doubtful = delivery.pointer or self._replica.doubts(change, delivery.sqs_sent_at)
+            doubtful = delivery.pointer or self._replica.doubts(change, delivery.made_at)
             if outcome != "applied" or not doubtful:
                 return self._replica.apply(change)
         # Consistent: it gives this write or a later one, or nothing because a delete came after it.

@@ -42,7 +42,8 @@ class Refusal(NamedTuple):
 class Delivery(NamedTuple):
     """A message that was understood. Clocks are Unix milliseconds.
 
-    With `pointer` the image was too large for SNS: the item is to be read; `change.item` is its identity.
+    `made_at` is DynamoDB's clock, rounded down to a second; 0 where the record has none. With `pointer` the
+    image was too large for SNS: the item is to be read; `change.item` is its identity.
     """
 
     message: str
@@ -50,6 +51,7 @@ class Delivery(NamedTuple):
     pointer: bool
     forwarder: Forwarder
     receives: int
+    made_at: int
     written_at: int | None
     sns_at: int
     sqs_sent_at: int
@@ -81,6 +83,7 @@ def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
         sns_at = _milliseconds(envelope["Timestamp"])
         forwarder: Forwarder = "lambda" if _forwarder(envelope) == "lambda" else "pipe"
         change, written_at = _change(record, table)
+        made_at = int(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000
     except _RefusedError as refused:
         return Refusal(name, refused.reason[:MAX_REASON], receives, refused.item_id)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
@@ -88,7 +91,7 @@ def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
         return Refusal(name, reason[:MAX_REASON], receives)
     pointer = change.item is not None and record.get("pointer") is True
     return Delivery(
-        name, change, pointer, forwarder, receives, written_at, sns_at, sent_at, first_received_at
+        name, change, pointer, forwarder, receives, made_at, written_at, sns_at, sent_at, first_received_at
     )
 
 

@@ -37,7 +37,7 @@ class _Buried(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """A consistent Scan under way: what was held when it began and it has not returned since."""
+    """A consistent Scan under way: what was held when it began and it has not returned yet."""
 
     unseen: dict[str, _Held]
 
@@ -56,6 +56,7 @@ class Replica:
         self._buried: dict[str, _Buried] = {}  # in the order of expiry
         self._digest = 0
         self._system_items = 0
+        self._forgotten = 0  # the highest version of a tombstone that has expired
         self._scan: Scan | None = None
         self._scanned_until: float = math.inf
 
@@ -99,18 +100,17 @@ class Replica:
             self._system_items += not item_weight
         return "applied"
 
-    def doubts(self, change: Change, sent_at: int) -> bool:
-        """Whether a message's put may be older than a delete that this replica has not heard of.
+    def doubts(self, change: Change, made_at: int) -> bool:
+        """Whether a message's put may be older than a delete that this replica does not know of.
 
-        A slot's queue can hold what its previous lessee left. So a put for a key that is not held live, sent
-        (Unix milliseconds) before the last completed scan ended, or before any has, is to be confirmed by a
-        consistent read.
+        A slot's queue can bring what its previous lessee left, and what was long on its way. So a put of a
+        key that is not known to be live is to be confirmed by a consistent read if it was made (Unix
+        milliseconds) before the last completed scan ended, or before any has, or if it may be older than a
+        tombstone that has expired.
         """
-        return (
-            change.item is not None
-            and change.id not in self._held
-            and sent_at < self._scanned_until + CLOCK_MARGIN_MS
-        )
+        if change.item is None or self._is_live(change.id):
+            return False
+        return made_at < self._scanned_until + CLOCK_MARGIN_MS or change.version <= self._forgotten
 
     def change_queue(self) -> None:
         """Another queue is being read: what it holds is doubted until a scan that begins now is complete."""
@@ -122,31 +122,45 @@ class Replica:
         self._scan = Scan(dict(self._held))
         return self._scan
 
-    def page(self, scan: Scan, changes: list[Change]) -> int:
-        """Take in items that the scan returned, from any of its segments; how many were news."""
-        applied = 0
+    def page(self, scan: Scan, changes: list[Change]) -> list[Change]:
+        """Take in items that the scan returned, from any of its segments; which of them were news.
+
+        A page of a scan that no longer counts is left out: its items may have been deleted since.
+        """
+        if scan is not self._scan:
+            return []
+        news: list[Change] = []
         for change in changes:
             scan.unseen.pop(change.id, None)
-            applied += self.apply(change) == "applied"
-        return applied
+            if self.apply(change) == "applied":
+                news.append(change)
+        return news
 
-    def end_scan(self, scan: Scan, ended_at: int) -> int:
-        """The scan returned all its pages by `ended_at` (Unix milliseconds); how many keys it found deleted.
+    def end_scan(self, scan: Scan, ended_at: int) -> list[Change]:
+        """The scan returned all its pages by `ended_at` (Unix milliseconds); the deletes that it found.
 
         A key is taken for deleted iff it was held when the scan began, holds the same version now, and the
         scan did not return it. It is buried at that version: its REMOVE, one higher, still applies.
         """
         if scan is not self._scan:
-            return 0
-        deleted = 0
+            return []
+        deleted: list[Change] = []
         for item_id, former in scan.unseen.items():
             held = self._held.get(item_id)
             if held is not None and held.version == former.version:
                 self._bury(item_id, held.version)
-                deleted += 1
+                deleted.append(Change(item_id, held.version + 1, None))
         self._scan = None
         self._scanned_until = ended_at
         return deleted
+
+    def _is_live(self, item_id: str) -> bool:
+        """Whether the item is held, and not only from the time of another queue."""
+        if item_id not in self._held:
+            return False
+        return self._scanned_until != math.inf or (
+            self._scan is not None and item_id not in self._scan.unseen
+        )
 
     def _bury(self, item_id: str, version: int) -> None:
         held = self._held.pop(item_id, None)
@@ -157,4 +171,4 @@ class Replica:
         self._buried.pop(item_id, None)
         self._buried[item_id] = _Buried(version, now + self._tombstone_seconds)
         while (first := next(iter(self._buried))) and self._buried[first].expires_at <= now:
-            del self._buried[first]
+            self._forgotten = max(self._forgotten, self._buried.pop(first).version)

@@ -344,8 +344,10 @@ def test_a_leftover_put_of_a_living_item_brings_the_items_present_state() -> Non
 
 
 def test_a_message_whose_item_cannot_be_read_stays_and_the_others_do_not() -> None:
-    world = World(Change("b", 1, "{}"))
-    world.replica.change_queue()
+    world = World()
+    scan = world.replica.begin_scan()
+    world.replica.page(scan, [Change("b", 1, "{}")])
+    world.replica.end_scan(scan, 10**15)
     world.table.error = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "GetItem")
     given = message("INSERT", "a", 1, receives=5)
     world.inbox.handle([handled("1", message("MODIFY", "b", 2)), handled("2", given)])

@@ -25,6 +25,7 @@ def test_a_write_is_a_put_with_every_hops_clock(event: str, attribute: str | Non
         pointer=False,
         forwarder=forwarder,  # type: ignore[arg-type]
         receives=3,
+        made_at=1_700_000_000_000,
         written_at=1_700_000_000_000,
         sns_at=1_700_000_000_125,
         sqs_sent_at=1_700_000_000_150,
@@ -45,6 +46,20 @@ def test_a_put_without_the_writers_clock_is_understood() -> None:
     delivery = of_record(given)
     assert isinstance(delivery, Delivery)
     assert delivery.written_at is None
+
+
+@pytest.mark.parametrize(
+    ("created", "made_at"),
+    [(1_700_000_009, 1_700_000_009_000), (1_700_000_009.0, 1_700_000_009_000), (None, 0)],
+)
+def test_when_the_change_was_made_is_dynamodbs_to_say(created: float | None, made_at: int) -> None:
+    given = record("INSERT", "a", 7)
+    given["dynamodb"]["ApproximateCreationDateTime"] = created
+    if created is None:
+        del given["dynamodb"]["ApproximateCreationDateTime"]
+    delivery = of_record(given)
+    assert isinstance(delivery, Delivery)
+    assert delivery.made_at == made_at
 
 
 def test_a_pointer_is_told_and_a_pointer_to_a_remove_needs_no_read() -> None:

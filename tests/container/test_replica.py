@@ -122,8 +122,9 @@ def test_a_tombstone_buried_again_begins_anew() -> None:
 def test_a_scan_brings_what_is_missing_and_never_goes_back() -> None:
     replica = make(put("newer", 9), delete("deleted", 9))
     scan = replica.begin_scan()
-    assert replica.page(scan, [put("missing", 3), put("newer", 8), put("deleted", 8)]) == 1
-    assert replica.end_scan(scan, 0) == 0
+    news = replica.page(scan, [put("missing", 3), put("newer", 8), put("deleted", 8)])
+    assert news == [put("missing", 3)]
+    assert replica.end_scan(scan, 0) == []
     assert versions(replica) == {"missing": 3, "newer": 9}
 
 
@@ -131,7 +132,7 @@ def test_a_key_that_the_scan_did_not_return_is_buried_at_its_version() -> None:
     replica = make(put("kept", 1), put("gone", 5))
     scan = replica.begin_scan()
     replica.page(scan, [put("kept", 1)])
-    assert replica.end_scan(scan, 0) == 1
+    assert replica.end_scan(scan, 0) == [delete("gone", 6)]
     assert versions(replica) == {"kept": 1}
     assert replica.digest == digest_of([("kept", 1)])
     assert replica.apply(put("gone", 5)) == "duplicate"
@@ -142,7 +143,7 @@ def test_a_key_that_came_during_the_scan_is_not_taken_for_deleted() -> None:
     replica = make()
     scan = replica.begin_scan()
     replica.apply(put("new", 1))
-    assert replica.end_scan(scan, 0) == 0
+    assert replica.end_scan(scan, 0) == []
     assert versions(replica) == {"new": 1}
 
 
@@ -151,7 +152,7 @@ def test_a_key_that_changed_during_the_scan_is_not_taken_for_deleted() -> None:
     scan = replica.begin_scan()
     replica.apply(delete("recreated", 2))
     replica.apply(put("recreated", 3))
-    assert replica.end_scan(scan, 0) == 0
+    assert replica.end_scan(scan, 0) == []
     assert versions(replica) == {"recreated": 3}
 
 
@@ -159,9 +160,9 @@ def test_a_scan_that_another_replaced_says_nothing_about_deletes() -> None:
     replica = make(put("a", 1))
     old, new = replica.begin_scan(), replica.begin_scan()
     replica.page(new, [put("a", 1)])
-    assert replica.end_scan(old, 1_000) == 0
+    assert replica.end_scan(old, 1_000) == []
     assert replica.doubts(put("b", 1), 10**15), "no scan is complete"
-    assert replica.end_scan(new, 2_000) == 0
+    assert replica.end_scan(new, 2_000) == []
     assert versions(replica) == {"a": 1}
 
 
@@ -177,7 +178,7 @@ def scanned(ended_at: int) -> Replica:
 @pytest.mark.parametrize(
     ("after_ms", "doubted"), [(-60_000, True), (CLOCK_MARGIN_MS - 1, True), (CLOCK_MARGIN_MS, False)]
 )
-def test_a_put_sent_before_the_scan_ended_is_doubted_unless_held(
+def test_a_put_made_before_the_scan_ended_is_doubted_unless_held(
     key: str, after_ms: int, doubted: bool
 ) -> None:
     replica = scanned(1_000_000)
@@ -200,3 +201,39 @@ def test_another_queue_is_doubted_until_a_scan_that_began_since_is_complete() ->
     replica.page(scan, [put("held", 5)])
     replica.end_scan(scan, 3_000)
     assert not replica.doubts(put("unknown", 9), 10**15)
+
+
+def test_after_another_queue_what_is_held_counts_as_live_once_the_scan_has_returned_it() -> None:
+    replica = scanned(1_000)
+    replica.change_queue()
+    assert replica.doubts(put("held", 9), 10**15)
+    scan = replica.begin_scan()
+    assert replica.doubts(put("held", 9), 10**15), "it may have been deleted, for the former queue"
+    replica.page(scan, [put("held", 5)])
+    assert not replica.doubts(put("held", 9), 10**15)
+
+
+def test_a_put_that_may_be_older_than_a_forgotten_tombstone_is_doubted() -> None:
+    clock = Clock()
+    replica = make(delete("a", 5), clock=clock)
+    replica.end_scan(replica.begin_scan(), 0)
+    assert not replica.doubts(put("a", 4), 10**15), "its tombstone tells"
+    clock.seconds = 2 * RETENTION_SECONDS
+    replica.apply(delete("b", 9))
+    assert replica.apply(put("c", 1)) == "applied"
+    for key in ("a", "unknown"):
+        assert [replica.doubts(put(key, version), 10**15) for version in (4, 5, 6)] == [True, True, False]
+    assert not replica.doubts(put("c", 2), 10**15)
+
+
+def test_a_page_of_a_scan_that_no_longer_counts_is_left_out() -> None:
+    replica = make()
+    late = replica.begin_scan()
+    replica.change_queue()
+    assert replica.page(late, [put("deleted since", 1)]) == []
+    scan = replica.begin_scan()
+    assert replica.page(late, [put("deleted since", 1)]) == []
+    replica.page(scan, [put("a", 1)])
+    replica.end_scan(scan, 0)
+    assert replica.page(scan, [put("b", 1)]) == []
+    assert versions(replica) == {"a": 1}
