@@ -70,7 +70,16 @@ class LocalStack:
             try:
                 workspace.run("stack", "init")
                 endpoint = self._wait_for_emulator(process)
-                workspace.operate("up", "--yes", "--skip-preview", "--suppress-outputs", endpoint=endpoint)
+                with self.console.status("deploying"):
+                    workspace.operate(
+                        "up",
+                        "--yes",
+                        "--skip-preview",
+                        "--suppress-outputs",
+                        endpoint=endpoint,
+                        log=self.folder / "up.log",
+                    )
+                self.console.print(tail(self.folder / "up.log", 4).strip())
                 outputs = self.folder / "outputs.partial"
                 with outputs.open("wb") as file:
                     workspace.run("stack", "output", "--json", stdout=file)
@@ -114,9 +123,16 @@ class LocalStack:
                     workspace = self._workspace(self.folder, self._state)
                     if any((self._state / ".pulumi" / "locks").rglob("*.json")):  # of an `up` that was killed
                         workspace.run("cancel", "--yes")
-                    workspace.operate(
-                        "destroy", "--yes", "--skip-preview", "--remove", endpoint=running.endpoint
-                    )
+                    with self.console.status("destroying"):
+                        workspace.operate(
+                            "destroy",
+                            "--yes",
+                            "--skip-preview",
+                            "--remove",
+                            endpoint=running.endpoint,
+                            log=self.folder / "destroy.log",
+                        )
+                    self.console.print(f"Stack {self.name} is destroyed.")
                 finally:
                     end(running.pid)
             else:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -75,14 +75,26 @@ class Workspace:
             del env["AWS_ENDPOINT_URL"]
         return env
 
-    def operate(self, *arguments: str | Path, endpoint: str | None) -> None:
+    def operate(self, *arguments: str | Path, endpoint: str | None, log: Path | None = None) -> None:
         """Run an operation of the engine with our provider attached; without an endpoint it can only plan.
 
+        What the engine says goes to `log`, if there is one, and to the user only when it fails.
         Raises PulumiError.
         """
         env = self.environment(endpoint)
-        with provider(self.checkout, env, self.folder / "provider.log") as port:
-            self.run(*arguments, env=env | {"PULUMI_DEBUG_PROVIDERS": f"aws:{port},docker-build:{port}"})
+        with ExitStack() as stack:
+            port = stack.enter_context(provider(self.checkout, env, self.folder / "provider.log"))
+            said = stack.enter_context(log.open("wb")) if log else None
+            try:
+                self.run(
+                    *arguments,
+                    env=env | {"PULUMI_DEBUG_PROVIDERS": f"aws:{port},docker-build:{port}"},
+                    stdout=said,
+                )
+            except PulumiError:
+                if log:
+                    sys.stdout.write(log.read_text(errors="replace"))
+                raise
 
     def run(
         self,
