@@ -8,10 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.errors import ExperimentError
+from bench.faults.run import faults
+from bench.fleet import fleet
 from bench.run import run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(run)
+for command in (run, fleet, faults):
+    app.command()(command)
 
 
 @app.callback()

@@ -1,11 +1,16 @@
 """The fleet as its leases tell it: on AWS, tasks cannot be reached."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
 
 from bench.errors import ExperimentError
-from bench.stack import Stack
+from bench.stack import Stack, find
 from bench.writer import now_ms
 from consumer.digest import digest_of
 
@@ -21,9 +26,12 @@ class Lease:
 
     slot: str
     task: str
+    leased_at: int
     ready: bool
+    mode: str
     items: int
     digest: str
+    lag: dict[str, int]
 
 
 def live_leases(dynamodb: "DynamoDBClient", table: str) -> list[Lease]:
@@ -33,9 +41,12 @@ def live_leases(dynamodb: "DynamoDBClient", table: str) -> list[Lease]:
         Lease(
             slot=item["slot"]["S"],
             task=item["task"]["S"],
+            leased_at=int(item["leasedAt"]["N"]),
             ready=item.get("ready", {}).get("BOOL", False),
+            mode=item.get("mode", {}).get("S", ""),
             items=int(item.get("items", {}).get("N", "0")),
             digest=item.get("digest", {}).get("S", ""),
+            lag={name: int(lag["N"]) for name, lag in item.get("lag", {}).get("M", {}).items()},
         )
         for item in _scan(dynamodb, table)
         if "lease" in item and int(item["expiresAt"]["N"]) > now
@@ -43,16 +54,20 @@ def live_leases(dynamodb: "DynamoDBClient", table: str) -> list[Lease]:
     return sorted(held, key=lambda lease: int(lease.slot))
 
 
-def await_ready(stack: Stack, patience_s: float) -> list[Lease]:
-    """The leases once as many tasks are ready as the service wants."""
-    dynamodb, ecs = stack.client("dynamodb"), stack.client("ecs")
-    deadline = time.monotonic() + patience_s
+def wanted_tasks(stack: Stack) -> int:
+    """How many tasks the service wants."""
+    of = stack.outputs
+    services = stack.client("ecs").describe_services(cluster=of.cluster, services=[of.service])["services"]
+    return sum(service["desiredCount"] for service in services)
+
+
+def await_ready(stack: Stack, patience_s: float, without: Collection[str] = ()) -> list[Lease]:
+    """The leases once as many tasks are ready as the service wants, not counting those `without`."""
+    dynamodb, deadline = stack.client("dynamodb"), time.monotonic() + patience_s
     while True:
-        services = ecs.describe_services(cluster=stack.outputs.cluster, services=[stack.outputs.service])[
-            "services"
-        ]
-        wanted = sum(service["desiredCount"] for service in services)
-        ready = [lease for lease in live_leases(dynamodb, stack.outputs.leases_table) if lease.ready]
+        wanted = wanted_tasks(stack)
+        leases = live_leases(dynamodb, stack.outputs.leases_table)
+        ready = [lease for lease in leases if lease.ready and lease.task not in without]
         if ready and len(ready) >= wanted:
             return ready
         if time.monotonic() > deadline:
@@ -63,12 +78,15 @@ def await_ready(stack: Stack, patience_s: float) -> list[Lease]:
         time.sleep(POLL_S)
 
 
+def table_versions(dynamodb: "DynamoDBClient", table: str) -> dict[str, int]:
+    """The version of each item that the table holds, by a consistent scan."""
+    items = _scan(dynamodb, table)
+    return {item["id"]["S"]: int(item["version"]["N"]) for item in items if "version" in item}
+
+
 def table_digest(dynamodb: "DynamoDBClient", table: str) -> str:
-    """The digest of what the table holds, by a consistent scan."""
-    versions = (
-        (item["id"]["S"], int(item["version"]["N"])) for item in _scan(dynamodb, table) if "version" in item
-    )
-    return digest_of(versions)
+    """The digest of what the table holds."""
+    return digest_of(table_versions(dynamodb, table).items())
 
 
 def await_converged(stack: Stack, tasks: int, patience_s: float) -> bool:
@@ -87,6 +105,48 @@ def await_converged(stack: Stack, tasks: int, patience_s: float) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_S)
+
+
+def fleet(
+    *, stack: Annotated[str, typer.Option(help="The stack: a local one that is up, or one on AWS.")]
+) -> None:
+    """Show the fleet as its leases tell it; exit 1 unless all wanted tasks are at the table's digest.
+
+    A lease is as old as its last renewal, so under writes the tasks differ without being wrong.
+    """
+    found = find(stack)
+    dynamodb, now = found.client("dynamodb"), now_ms()
+    leases, digest = (
+        live_leases(dynamodb, found.outputs.leases_table),
+        table_digest(dynamodb, found.outputs.table),
+    )
+    forwarders = sorted({forwarder for lease in leases for forwarder in lease.lag})
+    table = Table(
+        "slot",
+        "task",
+        "age, s",
+        *(f"lag of {name}, ms" for name in forwarders),
+        "items",
+        "digest",
+        "mode",
+        "ready",
+    )
+    for lease in leases:
+        table.add_row(
+            lease.slot,
+            lease.task.rpartition("/")[2],
+            f"{(now - lease.leased_at) / 1000:.0f}",
+            *(f"{lease.lag[name]:,}" if name in lease.lag else "–" for name in forwarders),
+            f"{lease.items:,}",
+            lease.digest[:8] if lease.digest == digest else f"[red]{lease.digest[:8]}[/]",
+            lease.mode,
+            "yes" if lease.ready else "no",
+        )
+    count, total = sum(lease.digest == digest for lease in leases), max(len(leases), wanted_tasks(found))
+    console = Console()
+    console.print(table, f"{count}/{total} tasks at digest {digest}, which is the table's", soft_wrap=True)
+    if count < total:
+        raise typer.Exit(1)
 
 
 def _scan(dynamodb: "DynamoDBClient", table: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from operator import attrgetter
 from pathlib import Path
@@ -156,18 +157,25 @@ _OF_DELIVERY = tuple(field.name for field in fields(Delivery))
 
 def save(result: Result, page: str, results: Path) -> Path:
     """Write `summary.json`, `deliveries.csv` and `report.html`, and point `latest` at them."""
-    folder = results / result.observation.environment["started"]
+    with folder_of(result.observation.environment["started"], results) as folder:
+        (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
+        (folder / "report.html").write_text(page)
+        with (folder / "deliveries.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])
+            rows.writerows(
+                (*attrgetter(*_OF_WRITE)(arrival.write), *attrgetter(*_OF_DELIVERY)(arrival.delivery))
+                for arrival in result.arrivals
+            )
+    return folder
+
+
+@contextmanager
+def folder_of(started: str, results: Path) -> Iterator[Path]:
+    """The folder for what an experiment found; `latest` points at it once all is written."""
+    folder = results / started
     folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
-    (folder / "report.html").write_text(page)
-    with (folder / "deliveries.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])
-        rows.writerows(
-            (*attrgetter(*_OF_WRITE)(arrival.write), *attrgetter(*_OF_DELIVERY)(arrival.delivery))
-            for arrival in result.arrivals
-        )
+    yield folder
     following = results / f".latest-{os.getpid()}"
     following.symlink_to(folder.name)
     following.replace(results / "latest")
-    return folder

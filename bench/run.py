@@ -49,9 +49,7 @@ def run(
     found = find(stack)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     console.print(f"Stack {found.name}, variants {', '.join(found.outputs.variants)}, seed {chosen}")
-    columns = TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    # Drawn twice a second: it should cost nothing beside what is measured.
-    with Progress(*columns, console=console, refresh_per_second=2) as progress:
+    with progress_bars(console) as progress:
         observation = observe(
             found,
             progress,
@@ -67,6 +65,12 @@ def run(
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     if not result.passed:
         raise typer.Exit(1)
+
+
+def progress_bars(console: Console) -> Progress:
+    """Drawn twice a second: it should cost nothing beside what is measured."""
+    columns = TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, refresh_per_second=2)
 
 
 def observe(
@@ -100,7 +104,7 @@ def observe(
 
     seeds, plan = workload.seeds(prefix), workload.plan(writes, seed, prefix)
     keys = set() if keep_items else {write.id for write in (*seeds, *plan)}
-    with _tidied(stack, keys, progress.console):
+    with tidied(stack, keys, progress.console):
         warm_up = make("warm-up: writes", seeds, WARM_UP_INTERVAL_S)
         if not acknowledged(warm_up):
             raise ExperimentError(f"no write to table {stack.outputs.table} succeeded: {warm_up[0].error}")
@@ -131,7 +135,7 @@ def observe(
 
 
 @contextmanager
-def _tidied(stack: Stack, keys: Collection[str], console: Console) -> Iterator[None]:
+def tidied(stack: Stack, keys: Collection[str], console: Console) -> Iterator[None]:
     """Delete the run's items at its end, however it ends."""
     try:
         yield

@@ -127,8 +127,17 @@ class _Scan:
                 for item_id, version in self.stack.versions.items()
             ]
         digest = self.stack.digest or digest_of(self.stack.versions.items())
-        held = {"lease": {"S": "token"}, "ready": {"BOOL": True}, "digest": {"S": digest}}
-        soon = {"N": str(time.time_ns() // 1_000_000 + 10_000)}
+        now = time.time_ns() // 1_000_000
+        held = {
+            "lease": {"S": "token"},
+            "leasedAt": {"N": str(now - 60_000)},
+            "ready": {"BOOL": True},
+            "mode": {"S": "push"},
+            "items": {"N": str(len(self.stack.versions))},
+            "digest": {"S": digest},
+            "lag": {"M": {"lambda": {"N": "1234"}}},
+        }
+        soon = {"N": str(now + 10_000)}
         slots = [
             {"slot": {"S": f"{number:02}"}, "task": {"S": task}, "expiresAt": soon, **held}
             for number, task in enumerate(self.stack.tasks)

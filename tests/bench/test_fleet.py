@@ -1,5 +1,7 @@
 import pytest
+from typer.testing import CliRunner
 
+from bench import __main__ as command
 from bench import fleet
 from bench.fleet import await_converged, await_ready, live_leases, table_digest
 from tests.bench.pretend import PretendStack
@@ -51,3 +53,33 @@ def test_a_write_by_someone_else_during_the_check_is_no_divergence() -> None:
 
     scanned: list[str] = []
     assert await_converged(Busy(versions={"a": 3}), 2, 0.05)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("versions", "wanted", "exit_code", "line"),
+    [
+        ({"a": 3}, 2, 0, f"2/2 tasks at digest {DIGEST_OF_A_AT_3}, which is the table's"),
+        ({"a": 3}, 3, 1, f"2/3 tasks at digest {DIGEST_OF_A_AT_3}, which is the table's"),
+        ({"a": 3, "b": 1}, 2, 1, "0/2 tasks at digest "),
+    ],
+    ids=["all", "one is missing", "none holds what the table holds"],
+)
+def test_the_fleet_is_shown_and_the_exit_code_says_whether_it_is_whole(
+    monkeypatch: pytest.MonkeyPatch, versions: dict[str, int], wanted: int, exit_code: int, line: str
+) -> None:
+    stack = PretendStack(versions=versions, wanted=wanted, digest=DIGEST_OF_A_AT_3)
+    monkeypatch.setattr(fleet, "find", lambda name: stack)
+    shown = CliRunner().invoke(command.app, ["fleet", "--stack", "pretend"], env={"COLUMNS": "160"})
+    assert shown.exit_code == exit_code
+    assert line in shown.output
+    row = next(text for text in shown.output.splitlines() if stack.tasks[1].rpartition("/")[2] in text)
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        "01",
+        stack.tasks[1].rpartition("/")[2],
+        "60",
+        "1,234",
+        str(len(versions)),
+        DIGEST_OF_A_AT_3[:8],
+        "push",
+        "yes",
+    ]

@@ -1,0 +1,1 @@
+"""`bench faults`: break the system under writes, and account for every acknowledged write."""

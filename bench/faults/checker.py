@@ -1,0 +1,180 @@
+"""What became of every acknowledged write, in the manner of jepsen's set-full. Pure; clocks in Unix ms."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from bench.deliveries import Delivery
+from bench.fleet import Lease
+from bench.statistics import acknowledged
+from bench.writer import Write
+
+DUE_MS = 2000
+"""What the system promises: a change at every task in under two seconds."""
+Held = Mapping[str, int]
+"""Id → version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An acknowledged write that a task neither holds nor holds superseded or deleted, at the end.
+
+    | kind | the task holds |
+    |---|---|
+    | `lost` | nothing of an item that exists |
+    | `stale` | an older version |
+    | `resurrected` | an item that this write has deleted |
+    """
+
+    id: str
+    version: int
+    task: str
+    kind: Literal["lost", "stale", "resurrected"]
+    held: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The fleet at a moment; `wanted` is how many tasks the service wants."""
+
+    at: int
+    wanted: int
+    leases: Sequence[Lease]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A tenure, from when to when its task was seen ready."""
+
+    task: str
+    leased_at: int
+    ready_at: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A period in which a ready task was behind writes acknowledged more than `DUE_MS` before its end."""
+
+    task: str
+    since: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault as it struck. `tasks` are those that it hit, none: all."""
+
+    fault: str
+    begin: int
+    end: int
+    tasks: Sequence[str] = ()
+    note: str = ""
+    problem: str = ""
+
+
+def check(writes: Iterable[Write], table: Held, tasks: Mapping[str, Held]) -> list[Violation]:
+    """Every acknowledged write at every task, each by itself."""
+    known = [(write.id, write.version or 0, write.kind) for write in acknowledged(writes)]
+    deleted: defaultdict[str, int] = defaultdict(int)
+    for item_id, version, kind in known:
+        if kind == "delete":
+            deleted[item_id] = max(deleted[item_id], version)
+    found: list[Violation] = []
+    for task, holds in tasks.items():
+        for item_id, version, kind in known:
+            held = holds.get(item_id)
+            # What the table holds is right, whatever a write without an answer has made of it.
+            if held == table.get(item_id) or (held or 0) >= version or version < deleted[item_id]:
+                continue
+            if kind != "delete":
+                found.append(Violation(item_id, version, task, "stale" if held else "lost", held))
+            elif held:
+                found.append(Violation(item_id, version, task, "resurrected", held))
+    return found
+
+
+def lives(samples: Iterable[Sample]) -> list[Life]:
+    """The tenures in which tasks were ready."""
+    seen: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for sample in samples:
+        for lease in sample.leases:
+            if lease.ready:
+                seen[lease.task, lease.leased_at].append(sample.at)
+    return [Life(task, leased_at, moments[0], moments[-1]) for (task, leased_at), moments in seen.items()]
+
+
+def fallbacks(samples: Iterable[Sample]) -> int:
+    """How often a task went from push to polling."""
+    modes: defaultdict[str, list[str]] = defaultdict(list)
+    for sample in samples:
+        for lease in sample.leases:
+            modes[lease.task].append(lease.mode)
+    return sum(pair == ("push", "poll") for of in modes.values() for pair in pairwise(of))
+
+
+def behind(writes: Iterable[Write], deliveries: Iterable[Delivery], of: Iterable[Life]) -> list[Behind]:
+    """Where a task was late, each period from the first acknowledgement on.
+
+    A task knows a write once it has handled that version or a later one of its key. What was acknowledged
+    before a tenure began is in its snapshot.
+    """
+    handled: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for delivery in deliveries:
+        handled[delivery.task, delivery.id].append((delivery.applied_at, delivery.version))
+    known = acknowledged(writes)
+    found: list[Behind] = []
+    for life in of:
+        for write in known:
+            if life.leased_at < write.acknowledged_at < life.until:
+                since = max(write.acknowledged_at, life.ready_at)
+                came = [at for at, version in handled[life.task, write.id] if version >= (write.version or 0)]
+                until = min([life.until, *came])
+                if until - since > DUE_MS:
+                    found.append(Behind(life.task, since, until))
+    return merged(found)
+
+
+def merged(periods: Iterable[Behind]) -> list[Behind]:
+    """Periods of a task that touch, as one."""
+    joined: list[Behind] = []
+    for period in sorted(periods, key=lambda one: (one.task, one.since)):
+        last = joined[-1] if joined else None
+        if last and last.task == period.task and period.since <= last.until:
+            joined[-1] = Behind(last.task, last.since, max(last.until, period.until))
+        else:
+            joined.append(period)
+    return joined
+
+
+def explained(late: Behind, struck: Iterable[Struck], excuses: Mapping[str, float | None]) -> bool:
+    """Whether faults together cover a period, each with what it excuses after its end (seconds)."""
+    covers = [
+        Behind(late.task, one.begin - DUE_MS, one.end + round(seconds * 1000))
+        for one in struck
+        if (seconds := excuses[one.fault]) is not None and (not one.tasks or late.task in one.tasks)
+    ]
+    return any(cover.since <= late.since and late.until <= cover.until for cover in merged(covers))
+
+
+def recovery_ms(one: Struck, samples: Iterable[Sample], late: Sequence[Behind]) -> int | None:
+    """From a fault's end until all wanted tasks were ready, in push and not late; None: they never were.
+
+    What a task that it hit held before does not count: the lease of one that was killed lasts.
+    """
+    for sample in samples:
+        ready = [
+            lease
+            for lease in sample.leases
+            if lease.ready and (lease.task not in one.tasks or lease.leased_at > one.end)
+        ]
+        if (
+            sample.at >= one.end
+            and len(ready) >= sample.wanted
+            and all(lease.mode == "push" for lease in ready)
+            and not any(period.since <= sample.at < period.until for period in late)
+        ):
+            return sample.at - one.end
+    return None

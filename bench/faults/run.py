@@ -1,0 +1,231 @@
+"""`bench faults`: the run, from the schedule to the verdict."""
+
+import json
+import secrets
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+from threading import Event
+from typing import Annotated, Any
+
+import psutil
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from bench import environment, workload
+from bench.deliveries import DeliveryLog
+from bench.errors import ExperimentError
+from bench.faults import proxy
+from bench.faults.checker import Held, Sample, Struck
+from bench.faults.findings import conclude, show, show_schedule
+from bench.faults.injection import INJECTIONS, MALFORMED, System
+from bench.faults.schedule import FAULTS, MALFORMED_MESSAGES, Strike, schedule
+from bench.fleet import await_converged, await_ready, live_leases, table_versions, wanted_tasks
+from bench.result import folder_of
+from bench.run import CLOCK_MARGIN_MS, RESULTS, WARM_UP_INTERVAL_S, progress_bars, tidied
+from bench.stack import find
+from bench.writer import TableEntry, now_ms, write_on_schedule
+from local.stack import local_stack
+
+SAMPLES_PER_SECOND = 4
+DEAD_LETTERS_S = 60.0
+"""Five receives, each after the visibility timeout, with room to spare."""
+LOGGED_S = 3.0
+"""A line that a task has printed is in the log group by then."""
+
+
+def faults(
+    *,
+    stack: Annotated[str, typer.Option(help="A local stack that is up: its processes are here.")] = "local",
+    seed: Annotated[int | None, typer.Option(help="The seed of schedule and writes.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to write, and to break things.")] = 90,
+    rate: Annotated[float, typer.Option(min=0.1, help="Writes a second.")] = 20,
+    fault: Annotated[list[str] | None, typer.Option(help="This fault alone; may be given again.")] = None,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds to converge after the last write.")] = 60,
+) -> None:
+    """Break the system under writes on a seeded schedule, and account for every acknowledged write."""
+    if unknown := set(fault or ()) - set(FAULTS):
+        raise ExperimentError(f"no fault {', '.join(unknown)}; they are: {', '.join(FAULTS)}")
+    console, chosen = Console(), secrets.randbelow(2**32) if seed is None else seed
+    strikes = schedule(chosen, seconds, fault or FAULTS)
+    found = find(stack)
+    if found.endpoint is None:
+        raise ExperimentError(f"stack {stack!r} is on AWS: faults strike the processes of a local stack")
+    console.print(f"Stack {stack}, seed {chosen}")
+    show_schedule(strikes, console)
+    start = datetime.now(UTC)
+    described = environment.describe(found, chosen, start)
+    with proxy.started(found.endpoint) as through:
+        system = System(found, local_stack(stack, console), through)
+        with rerouted(system, patience):
+            result, first = observe(
+                system,
+                console,
+                strikes,
+                prefix=f"faults:{start:%Y%m%dT%H%M%S%f}:",
+                seed=chosen,
+                writes=round(seconds * rate),
+                interval_s=1 / rate,
+                patience_s=patience,
+            )
+    with folder_of(described["started"], RESULTS) as folder:
+        (folder / "summary.json").write_text(
+            json.dumps({"environment": described, "seconds": seconds, "rate": rate, **result}, indent=2)
+            + "\n"
+        )
+    show(result, first, console)
+    console.print(f"Summary: {folder / 'summary.json'}", soft_wrap=True)
+    if result["problems"]:
+        raise typer.Exit(1)
+
+
+def observe(
+    system: System,
+    console: Console,
+    strikes: Sequence[Strike],
+    *,
+    prefix: str,
+    seed: int,
+    writes: int,
+    interval_s: float,
+    patience_s: float,
+) -> tuple[dict[str, Any], int]:
+    """Write while the faults strike, wait until all is over, then gather what every task holds.
+
+    Returns what it amounts to and when the schedule began, Unix milliseconds.
+    """
+    stack, dynamodb, of = system.stack, system.stack.client("dynamodb"), system.stack.outputs
+    seeds, plan = workload.seeds(prefix), workload.plan(writes, seed, prefix)
+    entry, since_ms = TableEntry(stack.client("dynamodb", attempts=1), of.table), now_ms() - CLOCK_MARGIN_MS
+    before = dead_letters(system)
+    samples, started, over = list[Sample](), dict[str, int](), Event()
+    with (
+        tidied(stack, {write.id for write in (*seeds, *plan)}, console),
+        progress_bars(console) as progress,
+        ThreadPoolExecutor(1 + len(strikes)) as threads,
+        ExitStack() as ending,
+    ):
+        ending.callback(over.set)
+        watching = threads.submit(watch, system, samples, started, over)
+        made = write_on_schedule(seeds, WARM_UP_INTERVAL_S, entry, lambda: None)
+        bar, first = progress.add_task("writes", total=writes), time.monotonic()
+        first_ms = now_ms()
+        striking = [threads.submit(strike_once, system, one, seed, first, over) for one in strikes]
+        made += write_on_schedule(plan, interval_s, entry, lambda: progress.advance(bar))
+        struck = [strike.result() for strike in striking]
+        converged = await_converged(stack, wanted_tasks(stack), patience_s)
+        letters = {}
+        if any(strike.fault == MALFORMED_MESSAGES for strike in strikes):
+            letters = awaited_letters(system, before)
+        tasks, table = held(system), table_versions(dynamodb, of.table)
+        time.sleep(LOGGED_S)
+        over.set()
+        watching.result()
+        seen = {lease.task for sample in samples for lease in sample.leases}
+        deliveries = DeliveryLog(stack.client("logs"), of.log_group, seen, prefix, since_ms).read()
+    result = conclude(
+        struck=struck,
+        writes=made,
+        samples=samples,
+        started=started,
+        deliveries=deliveries,
+        table=table,
+        tasks=tasks,
+        converged=converged,
+        dead_letters=letters,
+    )
+    return result, first_ms
+
+
+@contextmanager
+def rerouted(system: System, patience_s: float) -> Iterator[None]:
+    """Tasks and function make their calls through the proxy; at the end all is as it was."""
+    service, slots = system.service(), len(system.outputs["slots"])
+    most = service["desiredCount"] * 3 // 2
+    if slots < 2 * most:
+        raise ExperimentError(
+            f"stack {system.stack.name!r} has {slots} slots; to swap {most} tasks at once takes {2 * most}: "
+            f"deploy it with --config tasksMax={most}"
+        )
+    functions, stream = system.stack.client("lambda"), system.stack.outputs.stream_arn
+    (mapping,) = functions.list_event_source_mappings(EventSourceArn=stream)["EventSourceMappings"]
+    name, alias = mapping["FunctionArn"].split(":")[-2:]
+    version = functions.get_alias(FunctionName=name, Name=alias)["FunctionVersion"]
+    given = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+
+    def configure(variables: dict[str, str]) -> None:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    with ExitStack() as undo:
+        undo.callback(configure, given)
+        configure({**given, "AWS_ENDPOINT_URL_SNS": system.proxy.url})
+        undo.callback(functions.update_alias, FunctionName=name, Name=alias, FunctionVersion=version)
+        published = functions.publish_version(FunctionName=name)["Version"]
+        functions.update_alias(FunctionName=name, Name=alias, FunctionVersion=published)
+        former = {lease.task for lease in await_ready(system.stack, patience_s)}
+
+        def restore() -> None:
+            proxied = {lease.task for lease in system.ready()}
+            system.set_service(taskDefinition=service["taskDefinition"], desiredCount=service["desiredCount"])
+            await_ready(system.stack, patience_s, without=proxied)
+
+        undo.callback(restore)
+        through = {f"AWS_ENDPOINT_URL_{name}": system.proxy.url for name in ("SQS", "DYNAMODB")}
+        system.set_service(taskDefinition=system.new_definition(through))
+        await_ready(system.stack, patience_s, without=former)
+        yield
+
+
+def watch(system: System, samples: list[Sample], started: dict[str, int], over: Event) -> None:
+    """Look at the fleet, and at when each task's process began, until it is over."""
+    dynamodb, table = system.stack.client("dynamodb"), system.stack.outputs.leases_table
+    while not over.wait(1 / SAMPLES_PER_SECOND):
+        samples.append(Sample(now_ms(), wanted_tasks(system.stack), live_leases(dynamodb, table)))
+        for task, pid in system.pids().items():
+            if task not in started and psutil.pid_exists(pid):
+                started[task] = round(psutil.Process(pid).create_time() * 1000)
+
+
+def strike_once(system: System, strike: Strike, seed: int, first: float, over: Event) -> Struck:
+    """Inject a fault at its time and end it at its time, or at once when the run is over."""
+    over.wait(first + strike.begin_s - time.monotonic())
+    struck = Struck(strike.fault, now_ms(), 0)
+    try:
+        with INJECTIONS[strike.fault].inject(system, Random(f"{seed} {strike.fault}")) as hit:
+            over.wait(first + strike.end_s - time.monotonic())
+        return replace(struck, end=hit.over_ms or now_ms(), tasks=hit.tasks, note=hit.note)
+    except (BotoCoreError, ClientError, ExperimentError, OSError) as problem:
+        return replace(struck, end=now_ms(), problem=str(problem))
+
+
+def held(system: System) -> dict[str, Held]:
+    """What each ready task holds."""
+    urls = {task["taskArn"]: task["url"] for task in system.local.status()["tasks"]}
+    holdings: dict[str, Held] = {}
+    for lease in system.ready():
+        with urllib.request.urlopen(f"{urls[lease.task]}/state/items", timeout=30) as answer:
+            holdings[lease.task] = {item_id: of["version"] for item_id, of in json.load(answer).items()}
+    return holdings
+
+
+def dead_letters(system: System) -> dict[str, int]:
+    """How many messages the dead-letter queue of each slot holds."""
+    queues = {f"{number:02}": slot["dlqUrl"] for number, slot in enumerate(system.outputs["slots"])}
+    return {slot: system.depth(url) for slot, url in queues.items()}
+
+
+def awaited_letters(system: System, before: dict[str, int]) -> dict[str, int]:
+    """What has come to the dead-letter queues of the slots that are leased, once it is all or time is up."""
+    deadline = time.monotonic() + DEAD_LETTERS_S
+    while True:
+        slots, now = {lease.slot for lease in system.ready()}, dead_letters(system)
+        came = {slot: now[slot] - before[slot] for slot in sorted(slots)}
+        if min(came.values(), default=0) >= MALFORMED or time.monotonic() > deadline:
+            return came
+        time.sleep(1)

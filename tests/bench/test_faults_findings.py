@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.faults.checker import Sample, Struck
+from bench.faults.findings import conclude, show
+from bench.faults.injection import MALFORMED
+from bench.faults.schedule import MALFORMED_MESSAGES
+from bench.fleet import Lease
+from tests.bench.synthetic import START, delivery, write
+
+WRITES = [write(0), write(1)]
+HELD = {"a": 2}
+STRUCK = Struck(MALFORMED_MESSAGES, START + 200, START + 250, note="50 messages")
+
+
+def found(**changes: Any) -> dict[str, Any]:
+    """What a run amounts to in which all went well, unless it is changed."""
+    leases = [Lease("00", "task/0", START - 500, True, "push", 1, "d", {})]
+    seen: dict[str, Any] = {
+        "struck": [STRUCK],
+        "writes": WRITES,
+        "samples": [Sample(START + at, 1, leases) for at in range(-250, 10_000, 250)],
+        "started": {"task/0": START - 1250},
+        "deliveries": [delivery(one) for one in WRITES],
+        "table": HELD,
+        "tasks": {"task/0": HELD},
+        "converged": True,
+        "dead_letters": {"00": MALFORMED},
+    }
+    return conclude(**{**seen, **changes})
+
+
+def test_a_run_in_which_all_went_well_has_no_problem() -> None:
+    told = found()
+    assert told["problems"] == []
+    assert (told["writes"], told["lost"], told["stale"], told["resurrected"]) == (2, 0, 0, 0)
+    assert told["start_to_ready_ms"]["p50"] == 1000
+    assert told["faults"][0]["recovery_ms"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"writes": [], "deliveries": []}, "no write was acknowledged"),
+        ({"tasks": {}}, "no task is live at the end"),
+        ({"tasks": {"task/0": {}}}, "2 acknowledged writes are not accounted for"),
+        ({"converged": False}, "the digests of tasks and table are not all equal"),
+        ({"deliveries": [delivery(WRITES[1])]}, None),
+        ({"deliveries": []}, "1 periods behind that no fault explains"),
+        (
+            {"dead_letters": {"00": 50, "01": 49}},
+            "dead-letter queues without all malformed messages: of slots 01",
+        ),
+        (
+            {"struck": [Struck("task killed", START, START, problem="no such task")]},
+            "task killed: no such task",
+        ),
+    ],
+)
+def test_what_went_wrong_is_named(changes: dict[str, Any], problem: str | None) -> None:
+    assert found(**changes)["problems"] == ([problem] if problem else [])
+
+
+def test_a_fault_explains_what_it_caused() -> None:
+    late = {"deliveries": [delivery(one, after=9000) for one in WRITES]}
+    cut = Struck("ReceiveMessage cut", START, START + 5000)
+    assert found(**late)["problems"] == ["1 periods behind that no fault explains"]
+    told = found(**late, struck=[cut])
+    assert told["problems"] == []
+    assert [(period["ms"], period["explained"]) for period in told["behind"]] == [(9745, True)]
+
+
+def test_each_lost_write_is_printed_by_key_version_and_task() -> None:
+    console = Console(record=True, width=200)
+    show(found(tasks={"task/0": {"a": 1}}), START, console)
+    printed = console.export_text()
+    assert "stale a version 2 at task task/0, which holds 1" in printed
+    assert "2 writes acknowledged, 1 tasks at the end: 0 lost, 1 stale, 0 resurrected" in printed
+    assert "failed: 1 acknowledged writes are not accounted for" in printed
