@@ -38,7 +38,7 @@ types: setup ## basedpyright, strict where the product is
 	$(PYTHON) -m basedpyright
 
 unit: setup
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 plan: setup ## preview every stack with the policy pack: no account, no network
 	@status=0; for stack in $(STACKS); do \
