@@ -65,19 +65,21 @@ class Aws:
 
 @pytest.fixture
 def run() -> Any:
-    started: list[tuple[Task, Thread]] = []
+    started: list[tuple[Task, Aws]] = []
 
     def start(aws: Aws, lease_seconds: int = 15) -> tuple[Task, Thread]:
         settings = replace(SETTINGS, lease_seconds=lease_seconds)
         task = Task(settings, "arn:task", cast(Any, aws), cast(Any, aws))
         thread = Thread(target=task.run, daemon=True)
         thread.start()
-        started.append((task, thread))
+        started.append((task, aws))
         return task, thread
 
     yield start
-    for task, _ in started:
+    for task, aws in started:
         task.stop()
+        aws.scan_gate.set()
+        aws.read_gate.set()
 
 
 Start = Callable[..., tuple[Task, Thread]]
