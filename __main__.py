@@ -17,20 +17,21 @@ settings = configuration.read()
 
 alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_email))
 table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
-topic = ChangeTopic("statecast-changes")
-route = ForwarderArgs(
-    stream_arn=table.stream_arn,
-    topic_arn=topic.arn,
-    alarm_topic_arn=alarms.arn,
-    log_retention_days=settings.log_retention_days,
-)
-forwarders = [FORWARDERS[variant](f"statecast-{variant}", route, settings) for variant in settings.variants]
-topic.admit([forwarder.role_arn for forwarder in forwarders])
+topic = ChangeTopic("statecast-changes") if settings.forwarders else None
+if topic:
+    route = ForwarderArgs(
+        stream_arn=table.stream_arn,
+        topic_arn=topic.arn,
+        alarm_topic_arn=alarms.arn,
+        log_retention_days=settings.log_retention_days,
+    )
+    forwarders = [FORWARDERS[name](f"statecast-{name}", route, settings) for name in settings.forwarders]
+    topic.admit([forwarder.role_arn for forwarder in forwarders])
 slots = TaskSlots(
     "statecast-slot",
     TaskSlotsArgs(
         count=slot_count(settings.tasks_max, settings.deployment_maximum_percent),
-        topic_arn=topic.arn,
+        topic_arn=topic.arn if topic else None,
         alarm_topic_arn=alarms.arn,
         retention_seconds=settings.slot_retention_seconds,
         visibility_timeout_seconds=settings.visibility_timeout_seconds,
@@ -55,9 +56,13 @@ service = ConsumerService(
         leases=leases,
         slots=slots,
         network=network,
+        alarm_topic_arn=alarms.arn,
         region=settings.region,
+        variants=settings.variants,
         long_poll_seconds=settings.long_poll_seconds,
         lease_seconds=settings.lease_seconds,
+        watermark_seconds=settings.watermark_seconds,
+        rescan_seconds=settings.rescan_seconds,
         tasks_min=settings.tasks_min,
         tasks_max=settings.tasks_max,
         scaling_metric=settings.scaling_metric,
@@ -70,7 +75,8 @@ service = ConsumerService(
 
 pulumi.export("table", table.table_name)
 pulumi.export("streamArn", table.stream_arn)
-pulumi.export("topicArn", topic.arn)
+if topic:
+    pulumi.export("topicArn", topic.arn)
 pulumi.export("leasesTable", leases.table_name)
 pulumi.export("slots", slots.descriptions)
 pulumi.export("cluster", service.cluster_name)

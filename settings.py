@@ -27,6 +27,8 @@ from components.task_slots import slot_count
 # A stream's shard serves two readers at a time:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
 STREAM_READERS = 2
+# The variant without a forwarder: each task reads the table each second.
+POLL = "poll"
 # One inline policy, of 10,240 characters, names every slot's queue to the task:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MOST_SLOTS = 120
@@ -56,7 +58,7 @@ def _only_if(condition: Callable[[Any], bool]) -> AfterValidator:
 
 
 def _are_variants(names: Sequence[str]) -> bool:
-    return (
+    return list(names) == [POLL] or (
         1 <= len(names) <= STREAM_READERS
         and len(set(names)) == len(names)
         and FORWARDERS.keys() >= set(names)
@@ -79,7 +81,8 @@ class Settings(BaseModel):
     region: str = Field(alias="aws:region", min_length=1, description="a region's name, such as eu-south-1")
 
     variants: Annotated[Texts, _only_if(_are_variants)] = Field(
-        description=f"one or two of {', '.join(FORWARDERS)}, each once: a stream takes no third reader"
+        description=f"one or two of {', '.join(FORWARDERS)}, each once (a stream takes no third reader), "
+        f"or {POLL} alone"
     )
     partial_failure: Literal["report", "raise"] = Field(description="report or raise")
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
@@ -105,6 +108,8 @@ class Settings(BaseModel):
     # At least 5: an aborted long poll counts as a receive.
     max_receives: int = _whole(5, 1_000)
     lease_seconds: int = _whole(3, 3_600)
+    watermark_seconds: int = _whole(1, 3_600)
+    rescan_seconds: int = _whole(1, 86_400)
 
     network: Literal["endpoints", "nat", "existing"] = Field(description="endpoints, nat or existing")
     vpc_id: str = _text(r"^$|^vpc-[0-9a-f]+$", "a VPC's id (vpc-…), or empty")
@@ -118,6 +123,11 @@ class Settings(BaseModel):
     )
     deletion_protection: Flag
     force_destroy: Flag
+
+    @property
+    def forwarders(self) -> tuple[str, ...]:
+        """The variants that carry changes to the tasks; none where tasks poll."""
+        return tuple(variant for variant in self.variants if variant != POLL)
 
     @field_validator("tasks_max")
     @classmethod

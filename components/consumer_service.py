@@ -1,5 +1,6 @@
 """The tasks that hold the table."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,7 @@ from components.consumer_image import ConsumerImage
 from components.leases_table import LeasesTable
 from components.network import Network
 from components.policy_document import Statement, allow
+from components.push_alarms import PushAlarms, PushAlarmsArgs
 from components.service_role import ServiceRole, ServiceRoleArgs
 from components.state_table import StateTable
 from components.task_slots import TaskSlots
@@ -33,10 +35,14 @@ class ConsumerServiceArgs:
     table: StateTable  # the table that each task holds
     leases: LeasesTable  # where the slots' leases are
     slots: TaskSlots  # the slots that tasks lease
+    variants: Sequence[str]  # the forwarders that bring changes, or `poll` alone
     network: Network  # where the tasks run
+    alarm_topic_arn: pulumi.Input[str]  # who is told when changes come late, or were missed
     region: str  # the region of the tasks' log
     long_poll_seconds: int  # how long a receive waits for a message
     lease_seconds: int  # how long a task holds its slot without renewing
+    watermark_seconds: int  # how often a watermark is written
+    rescan_seconds: int  # how often a task reads the whole table again
     tasks_min: int  # tasks that always run
     tasks_max: int  # tasks that may run at most
     scaling_metric: Literal["", "cpu", "memory"]  # what to track between the two: empty for nothing
@@ -137,6 +143,18 @@ class ConsumerService(pulumi.ComponentResource):
                 opts=child_opts,
             )
 
+        if args.slots.queues:
+            PushAlarms(
+                f"{name}-push",
+                PushAlarmsArgs(
+                    table_name=args.table.table_name,
+                    forwarders=args.variants,
+                    watermark_seconds=args.watermark_seconds,
+                    alarm_topic_arn=args.alarm_topic_arn,
+                ),
+                opts=child_opts,
+            )
+
         self.cluster_name = cluster.name
         self.service_name = service.name
         self.log_group_name = logs.name
@@ -144,6 +162,17 @@ class ConsumerService(pulumi.ComponentResource):
 
 
 def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:
+    statements = [
+        allow(["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], args.table.table_arn),
+        allow(
+            ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+            args.leases.table_arn,
+        ),
+    ]
+    if not args.slots.queues:
+        return statements
+    # LeadingKeys: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    watermarks = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["statecast:watermark:*"]}}
     return [
         allow(
             [
@@ -154,11 +183,8 @@ def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:
             ],
             [queue.arn for queue in args.slots.queues],
         ),
-        allow(["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], args.table.table_arn),
-        allow(
-            ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-            args.leases.table_arn,
-        ),
+        *statements,
+        allow(["dynamodb:UpdateItem"], args.table.table_arn, watermarks),
     ]
 
 
@@ -182,14 +208,18 @@ def _execution_statements(
 
 def _container(args: ConsumerServiceArgs, log_group_name: pulumi.Output[str]) -> dict[str, object]:
     environment = {
+        "STATECAST_VARIANTS": json.dumps(args.variants),
         "STATECAST_TABLE": args.table.table_name,
         "STATECAST_LEASES_TABLE": args.leases.table_name,
+        "STATECAST_SLOTS": str(args.slots.args.count),
         "STATECAST_SLOT_QUEUE_URLS": pulumi.Output.json_dumps([queue.url for queue in args.slots.queues]),
         "STATECAST_LONG_POLL_SECONDS": str(args.long_poll_seconds),
         "STATECAST_VISIBILITY_TIMEOUT_SECONDS": str(args.slots.args.visibility_timeout_seconds),
         "STATECAST_SLOT_RETENTION_SECONDS": str(args.slots.args.retention_seconds),
         "STATECAST_MAX_RECEIVES": str(args.slots.args.max_receives),
         "STATECAST_LEASE_SECONDS": str(args.lease_seconds),
+        "STATECAST_WATERMARK_SECONDS": str(args.watermark_seconds),
+        "STATECAST_RESCAN_SECONDS": str(args.rescan_seconds),
         "STATECAST_PORT": str(PORT),
     }
     return {

@@ -12,9 +12,12 @@ def document(*statements: Statement) -> pulumi.Output[str]:
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def allow(actions: Sequence[str], resources: object) -> Statement:
-    """Allow a role these actions on these resources (an ARN or a list of ARNs)."""
-    return {"Effect": "Allow", "Action": list(actions), "Resource": resources}
+def allow(
+    actions: Sequence[str], resources: object, condition: Mapping[str, object] | None = None
+) -> Statement:
+    """Allow a role these actions on these resources (an ARN or a list of ARNs), on a condition if given."""
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": resources}
+    return statement | ({"Condition": condition} if condition else {})
 
 
 def trust(service: str, condition: Mapping[str, object] | None = None) -> pulumi.Output[str]:

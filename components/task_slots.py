@@ -15,10 +15,15 @@ def slot_count(tasks_max: int, deployment_maximum_percent: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskSlotsArgs(GuardedQueueArgs):
-    """What TaskSlots are made of: a number of equal queues."""
+class TaskSlotsArgs:
+    """What TaskSlots are made of: a number of equal queues, as in GuardedQueueArgs."""
 
     count: int
+    topic_arn: pulumi.Input[str] | None  # the topic of the changes; None: a slot is a number, without a queue
+    alarm_topic_arn: pulumi.Input[str]
+    retention_seconds: int
+    visibility_timeout_seconds: int
+    max_receives: int
 
 
 class TaskSlots(pulumi.ComponentResource):
@@ -30,16 +35,29 @@ class TaskSlots(pulumi.ComponentResource):
     def __init__(self, name: str, args: TaskSlotsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:TaskSlots", name, None, opts)
 
-        self.queues = [self._slot(f"{name}-{number:02}", args) for number in range(args.count)]
+        self.queues = []
+        if args.topic_arn is not None:
+            names = [f"{name}-{number:02}" for number in range(args.count)]
+            self.queues = [self._slot(queue_name, args.topic_arn, args) for queue_name in names]
         self.args = args
         self.register_outputs({"queueUrls": [queue.url for queue in self.queues]})
 
-    def _slot(self, name: str, args: TaskSlotsArgs) -> GuardedQueue:
-        queue = GuardedQueue(name, args, opts=pulumi.ResourceOptions(parent=self))
+    def _slot(self, name: str, topic_arn: pulumi.Input[str], args: TaskSlotsArgs) -> GuardedQueue:
+        queue = GuardedQueue(
+            name,
+            GuardedQueueArgs(
+                topic_arn=topic_arn,
+                alarm_topic_arn=args.alarm_topic_arn,
+                retention_seconds=args.retention_seconds,
+                visibility_timeout_seconds=args.visibility_timeout_seconds,
+                max_receives=args.max_receives,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         # Raw delivery stays off: the envelope's Timestamp says when SNS took the message.
         aws.sns.TopicSubscription(
             f"{name}-subscription",
-            topic=args.topic_arn,
+            topic=topic_arn,
             protocol="sqs",
             endpoint=queue.arn,
             redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": queue.dead_letter_queue.arn}),

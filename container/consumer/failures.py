@@ -1,4 +1,4 @@
-"""Calls that fail in a row: when the next try is due, and what there is to say about it."""
+"""Calls that fail: when the next try is due, and what there is to say about it."""
 
 import random
 from collections.abc import Callable
@@ -20,20 +20,25 @@ THROTTLED = {
 }
 
 
+def lost_condition(error: Exception) -> bool:
+    """Whether a conditional write was not made because its condition did not hold."""
+    return _code(error) == "ConditionalCheckFailedException"
+
+
 class Trouble(NamedTuple):
     """Something that failed each time it was tried, over `seconds`."""
 
-    what: str
+    code: str
     seconds: float
     reason: str
     throttled: bool
 
 
 class Failures:
-    """The failures of one kind of call since it last succeeded. `what` completes 'cannot …'."""
+    """The failures of one kind of call since it last succeeded. `code` names them to machines."""
 
-    def __init__(self, what: str, clock: Callable[[], float] = steady) -> None:
-        self._what = what
+    def __init__(self, code: str, clock: Callable[[], float] = steady) -> None:
+        self._code = code
         self._clock = clock
         self._count = 0
         self._since = self._last = 0.0
@@ -47,7 +52,7 @@ class Failures:
             self._since = self._last
         self._count += 1
         self._reason = str(error)
-        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+        code = _code(error)
         self._throttled = code in THROTTLED or "Throttl" in code
         return random.uniform(0, min(LONGEST_DELAY_SECONDS, 0.25 * 2 ** min(self._count, 10)))
 
@@ -59,4 +64,8 @@ class Failures:
         """What is wrong, if the last call failed."""
         if not self._count:
             return None
-        return Trouble(self._what, self._last - self._since, self._reason, self._throttled)
+        return Trouble(self._code, self._last - self._since, self._reason, self._throttled)
+
+
+def _code(error: Exception) -> str:
+    return error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""

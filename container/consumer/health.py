@@ -3,55 +3,85 @@
 Unhealthy means 'replace me', so only what a replacement can cure counts; being throttled is never unhealthy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from consumer.failures import Trouble
 
 # A call that fails for longer than this, retries included, will not recover by itself.
 PATIENCE_SECONDS = 30.0
-# How much longer than its long poll the inbox may be without a sign of life.
+# How much longer than its long poll a thread may be without a sign of life.
 SILENCE_SECONDS = 60.0
 
 
 class Facts(NamedTuple):
-    """What is known. `waiting` says why no slot is held, and is None while one is."""
+    """What is known.
+
+    Args:
+        waiting: why no slot is held; None while one is.
+        snapshot_complete: every item of the table was read once.
+        push_works: a watermark that was written since the snapshot began has come through the queue.
+        push_late: every forwarder's newest watermark is late, or there is no forwarder.
+        polling: the table is read each second instead.
+        troubles: of leasing, of receiving, of applying.
+        reading: the trouble of reading the table.
+        silent: seconds since each thread's last sign of life.
+        long_poll_seconds: how long a receive may take.
+        poison: messages that were refused on their last receive.
+    """
 
     waiting: str | None
     snapshot_complete: bool
+    push_works: bool
+    push_late: bool
+    polling: bool
     troubles: Sequence[Trouble]
-    silent_seconds: float
+    reading: Trouble | None
+    silent: Mapping[str, float]
     long_poll_seconds: int
     poison: int
+
+
+class Reason(NamedTuple):
+    """`code` is for machines, and fixed; `text` is for people."""
+
+    code: str
+    text: str
 
 
 class Health(NamedTuple):
     """Why the task should be replaced, and why it is not ready. No reason: it is healthy, it is ready."""
 
-    unhealthy: list[str]
-    unready: list[str]
+    unhealthy: list[Reason]
+    unready: list[Reason]
 
 
 def judge(facts: Facts) -> Health:
-    """Each reason is a fixed phrase, then, after a colon, what there is to add."""
-    unhealthy = [
-        _told(trouble)
-        for trouble in facts.troubles
-        if trouble.seconds > PATIENCE_SECONDS and not trouble.throttled
+    """The health that the facts amount to."""
+    troubles = list(facts.troubles)
+    # Else it is only a rescan that fails, and push keeps the replica up to date.
+    if facts.reading and (facts.push_late or not facts.snapshot_complete):
+        troubles.append(facts.reading)
+    silent = [
+        Reason(f"{thread}-stopped", f"no sign of life for {seconds:.0f} s")
+        for thread, seconds in facts.silent.items()
+        if seconds > facts.long_poll_seconds + SILENCE_SECONDS
     ]
-    if facts.waiting is None and facts.silent_seconds > facts.long_poll_seconds + SILENCE_SECONDS:
-        unhealthy.append(f"inbox stopped: no sign of life for {facts.silent_seconds:.0f} s")
-    unready = [_told(trouble) for trouble in facts.troubles]
-    unready += [reason for reason in unhealthy if reason not in unready]
+    lasting = [
+        _told(trouble) for trouble in troubles if trouble.seconds > PATIENCE_SECONDS and not trouble.throttled
+    ]
+    unready = [*map(_told, troubles), *silent]
     if facts.waiting is not None:
-        unready.append(facts.waiting)
+        unready.append(Reason("no-slot", facts.waiting))
     elif not facts.snapshot_complete:
-        unready.append("snapshot incomplete")
+        unready.append(Reason("snapshot-incomplete", "the table has not been read to its end"))
+    elif not (facts.push_works or facts.polling):
+        unready.append(Reason("no-watermark", "none that was written since the snapshot began has come"))
     if facts.poison:
-        unready.append(f"poison: {facts.poison} on the last receive")
-    return Health(unhealthy, unready)
+        unready.append(Reason("poison", f"{facts.poison} on the last receive"))
+    return Health(lasting + silent, unready)
 
 
-def _told(trouble: Trouble) -> str:
+def _told(trouble: Trouble) -> Reason:
     throttled = ", throttled" if trouble.throttled else ""
-    return f"cannot {trouble.what}: for {trouble.seconds:.0f} s{throttled}: {trouble.reason}"
+    return Reason(trouble.code, f"for {trouble.seconds:.0f} s{throttled}: {trouble.reason}")

@@ -1,17 +1,20 @@
 """The inbox: the loop on a slot's queue. Receive, decode, apply, log, and only then delete."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from consumer.clock import now_ms, steady
 from consumer.deliveries import delivery_line, event_line, write
+from consumer.digest import SYSTEM_PREFIX
 from consumer.failures import CALL_ERRORS, Failures
 from consumer.lease import Lease
 from consumer.message import SYSTEM_ATTRIBUTES, Delivery, Refusal, decode, from_item
+from consumer.repairs import Repairs
 from consumer.replica import Outcome, Replica
 from consumer.settings import Settings
+from consumer.watermark import PREFIX, Watermark
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,24 +33,27 @@ class Inbox:
     def __init__(
         self,
         settings: Settings,
-        task: str,
+        who: Mapping[str, str],
         lease: Lease,
         *,
         replica: Replica,
+        watermark: Watermark,
+        repairs: Repairs,
         sqs: "SQSClient",
         dynamodb: "DynamoDBClient",
     ) -> None:
         self.counted: Counter[tuple[str, Outcome]] = Counter()
-        self.lag: dict[str, int] = {}
         self.refused = self.confirmed = self.undeleted = 0
-        self.receiving = Failures("receive")
-        self.applying = Failures("read an item that a message only points at")
+        self.receiving = Failures("cannot-receive")
+        self.applying = Failures("cannot-apply")
         self.active_at = steady()
         self._settings = settings
         self._queue_url = settings.slot_queue_urls[int(lease.slot)]
-        self._who = {"task": task, "slot": lease.slot}
+        self._who = who
         self._lease = lease
         self._replica = replica
+        self._watermark = watermark
+        self._repairs = repairs
         self._sqs = sqs
         self._dynamodb = dynamodb
         self._poison: deque[tuple[float, Refusal]] = deque(maxlen=POISON_SHOWN)
@@ -92,8 +98,10 @@ class Inbox:
                 reason = f"the item could not be read: {error}"
                 lines.append(self._refuse(delivery.refused(reason)))
                 continue
-            self.applying.clear()
-            lines.append(self._count(delivery, outcome, received_at, now_ms()))
+            if outcome is not None:
+                self.applying.clear()
+                self.counted[delivery.forwarder, outcome] += 1
+                lines.append(delivery_line(self._who, delivery, outcome, received_at, now_ms()))
             done.append({"Id": str(number), "ReceiptHandle": message.get("ReceiptHandle", "")})
         write(lines)
         if done and self._lease.held():
@@ -120,9 +128,15 @@ class Inbox:
         )
         return answer.get("Messages", ())
 
-    def _apply(self, delivery: Delivery) -> Outcome:
+    def _apply(self, delivery: Delivery) -> Outcome | None:
+        """What became of a change. None: it was of the system's own, which are not applied."""
         change = delivery.change
+        if change.id.startswith(SYSTEM_PREFIX):
+            if change.id.startswith(PREFIX) and delivery.written_at is not None:
+                self._watermark.came(delivery.forwarder, delivery.written_at)
+            return None
         with self._replica.lock:
+            self._repairs.came(change)
             outcome = self._replica.judge(change)
             doubtful = delivery.pointer or self._replica.doubts(change, delivery.made_at)
             if outcome != "applied" or not doubtful:
@@ -137,12 +151,6 @@ class Inbox:
             return "stale"
         with self._replica.lock:
             return self._replica.apply(current)
-
-    def _count(self, delivery: Delivery, outcome: Outcome, received_at: int, applied_at: int) -> str:
-        self.counted[delivery.forwarder, outcome] += 1
-        if delivery.written_at is not None:
-            self.lag[delivery.forwarder] = applied_at - delivery.written_at
-        return delivery_line(self._who, delivery, outcome, received_at, applied_at)
 
     def _refuse(self, refusal: Refusal) -> str:
         self.refused += 1

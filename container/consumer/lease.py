@@ -12,6 +12,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from consumer.clock import now_ms, steady
+from consumer.failures import lost_condition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -150,7 +151,7 @@ class Lease:
                 ExpressionAttributeValues={name: _serialized(value) for name, value in values.items()},
             )
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
+            if lost_condition(error):
                 return False
             raise
         return True

@@ -7,10 +7,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
-
-Forwarder = Literal["lambda", "pipe"]
-FORWARDERS: tuple[Forwarder, ...] = ("lambda", "pipe")
+from typing import Any, NamedTuple
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: partition keys.
 MAX_ID_BYTES = 2_048
@@ -49,7 +46,7 @@ class Delivery(NamedTuple):
     message: str
     change: Change
     pointer: bool
-    forwarder: Forwarder
+    forwarder: str
     receives: int
     made_at: int
     written_at: int | None
@@ -81,7 +78,7 @@ def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
         envelope = json.loads(message["Body"])
         record = json.loads(envelope["Message"])
         sns_at = _milliseconds(envelope["Timestamp"])
-        forwarder: Forwarder = "lambda" if _forwarder(envelope) == "lambda" else "pipe"
+        forwarder = _forwarder(envelope)
         change, written_at = _change(record, table)
         made_at = int(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000
     except _RefusedError as refused:
@@ -100,6 +97,14 @@ def from_item(image: Mapping[str, Any]) -> Change | None:
     try:
         return Change(image["id"]["S"], int(image["version"]["N"]), compact(image))
     except (KeyError, ValueError):
+        return None
+
+
+def written_at_of(change: Change) -> int | None:
+    """The writer's clock that a put carries, Unix milliseconds."""
+    try:
+        return int(json.loads(change.item)["writtenAt"]["N"]) if change.item else None
+    except (KeyError, TypeError, ValueError):
         return None
 
 
@@ -131,10 +136,10 @@ def _version(image: Mapping[str, Any], item_id: str) -> int:
         raise _RefusedError("the item has no whole number 'version'", item_id) from None
 
 
-def _forwarder(envelope: Mapping[str, Any]) -> object:
+def _forwarder(envelope: Mapping[str, Any]) -> str:
     # A Pipe cannot set message attributes: none means that the message came by a pipe.
     attributes: Any = envelope.get("MessageAttributes") or {}
-    return attributes["forwarder"]["Value"] if "forwarder" in attributes else None
+    return str(attributes["forwarder"]["Value"]) if "forwarder" in attributes else "pipe"
 
 
 def _milliseconds(timestamp: str) -> int:

@@ -23,15 +23,18 @@ class TaskCollector(Collector):
         yield GaugeMetricFamily("statecast_ready", "0: it is not up to date", not health.unready)
         yield GaugeMetricFamily("statecast_items", "Items held, without the system's own", state["items"])
         lag = GaugeMetricFamily(
-            "statecast_lag_seconds", "Newest delivery: write to apply", labels=["forwarder"]
+            "statecast_watermark_lag_seconds", "Age of the newest watermark that came", labels=["forwarder"]
         )
         counts = CounterMetricFamily("statecast_deliveries", "Deliveries", labels=["forwarder", "outcome"])
+        for forwarder, milliseconds in state["lag"].items():
+            lag.add_metric([forwarder], milliseconds / 1000)
         for forwarder, outcomes in state["counts"].items():
-            if (milliseconds := state["lag"][forwarder]) is not None:
-                lag.add_metric([forwarder], milliseconds / 1000)
             for outcome, count in outcomes.items():
                 counts.add_metric([forwarder, outcome], count)
         yield from (lag, counts)
+        yield GaugeMetricFamily("statecast_polling", "1: the table is polled", state["mode"] == "poll")
+        yield CounterMetricFamily("statecast_fallbacks", "Times that push was late", state["fallbacks"])
+        yield CounterMetricFamily("statecast_repairs", "Changes that no message told", state["repairs"])
         yield GaugeMetricFamily("statecast_poison", "Messages on their last receive", len(state["poison"]))
         yield CounterMetricFamily("statecast_refused", "Receives of what cannot be applied", state["refused"])
         yield CounterMetricFamily("statecast_confirmed", "Puts read from the table", state["confirmed"])

@@ -8,8 +8,9 @@ from bottle import Bottle, response  # pyright: ignore[reportMissingTypeStubs]
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from waitress.server import create_server
 
-from consumer.health import judge
+from consumer.health import Reason, judge
 from consumer.metrics import exposition
+from consumer.reader import Mode
 from consumer.task import Task
 
 HOST = "127.0.0.1"
@@ -34,11 +35,11 @@ def make_app(task: Task) -> Bottle:
 
     @app.get("/healthz")
     def healthz() -> dict[str, Any]:
-        return verdict("healthy", judge(task.facts()).unhealthy)
+        return verdict("healthy", judge(task.facts()).unhealthy, task.mode)
 
     @app.get("/readyz")
     def readyz() -> dict[str, Any]:
-        return verdict("ready", judge(task.facts()).unready)
+        return verdict("ready", judge(task.facts()).unready, task.mode)
 
     @app.get("/state")
     def state() -> dict[str, Any]:
@@ -59,10 +60,11 @@ def make_app(task: Task) -> Bottle:
     return app
 
 
-def verdict(status: str, reasons: list[str]) -> dict[str, Any]:
-    """200 and the status; or 503, its contrary and why."""
+def verdict(status: str, reasons: list[Reason], mode: Mode) -> dict[str, Any]:
+    """200 and the status; or 503, its contrary and why. And how the task follows the table."""
     response.status = 503 if reasons else 200
-    return {"status": f"un{status}" if reasons else status, "reasons": reasons}
+    told = [reason._asdict() for reason in reasons]
+    return {"status": f"un{status}" if reasons else status, "reasons": told, "mode": mode}
 
 
 def rendered(held: Sequence[tuple[str, int, str]]) -> Iterator[str]:

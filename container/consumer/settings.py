@@ -3,7 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+# The variant in which nothing is pushed: each task reads the table each second.
+POLL = "poll"
 
 
 class SettingError(Exception):
@@ -14,24 +17,30 @@ class SettingError(Exception):
 class Settings:
     """What the task definition says. Durations are whole seconds."""
 
+    variants: tuple[str, ...]
     table: str
     leases_table: str
+    slots: int
     slot_queue_urls: tuple[str, ...]
     long_poll_seconds: int
     visibility_timeout_seconds: int
     slot_retention_seconds: int
     max_receives: int
     lease_seconds: int
+    watermark_seconds: int
+    rescan_seconds: int
     port: int
     metadata_uri: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the settings; raises `SettingError`."""
-        return cls(
+        settings = cls(
+            variants=_texts(environment, "STATECAST_VARIANTS", "a JSON list of forwarders, or poll alone"),
             table=_text(environment, "STATECAST_TABLE"),
             leases_table=_text(environment, "STATECAST_LEASES_TABLE"),
-            slot_queue_urls=_urls(environment, "STATECAST_SLOT_QUEUE_URLS"),
+            slots=_whole(environment, "STATECAST_SLOTS", 1, 1_000),
+            slot_queue_urls=_texts(environment, "STATECAST_SLOT_QUEUE_URLS", "a JSON list of queue URLs"),
             # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
             long_poll_seconds=_whole(environment, "STATECAST_LONG_POLL_SECONDS", 0, 20),
             # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
@@ -39,9 +48,25 @@ class Settings:
             slot_retention_seconds=_whole(environment, "STATECAST_SLOT_RETENTION_SECONDS", 60, 1_209_600),
             max_receives=_whole(environment, "STATECAST_MAX_RECEIVES", 1, 1_000),
             lease_seconds=_whole(environment, "STATECAST_LEASE_SECONDS", 3, 3_600),
+            watermark_seconds=_whole(environment, "STATECAST_WATERMARK_SECONDS", 1, 3_600),
+            rescan_seconds=_whole(environment, "STATECAST_RESCAN_SECONDS", 1, 86_400),
             port=_whole(environment, "STATECAST_PORT", 1, 65_535),
             metadata_uri=_text(environment, "ECS_CONTAINER_METADATA_URI_V4"),
         )
+        if not settings.variants or (POLL in settings.variants and settings.forwarders):
+            given = list(settings.variants)
+            raise SettingError(f"STATECAST_VARIANTS is {given}: name one forwarder or more, or {POLL} alone")
+        if (queues := len(settings.slot_queue_urls)) != (settings.slots if settings.forwarders else 0):
+            raise SettingError(
+                f"STATECAST_SLOT_QUEUE_URLS names {queues} queues, STATECAST_SLOTS is {settings.slots}: "
+                f"name one for each slot, or none with {POLL}"
+            )
+        return settings
+
+    @property
+    def forwarders(self) -> tuple[str, ...]:
+        """What carries changes to the slots' queues; none where tasks poll."""
+        return tuple(variant for variant in self.variants if variant != POLL)
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:
@@ -57,12 +82,12 @@ def _whole(environment: Mapping[str, str], name: str, least: int, most: int) -> 
     return int(given)
 
 
-def _urls(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+def _texts(environment: Mapping[str, str], name: str, allowed: str) -> tuple[str, ...]:
     given = _text(environment, name)
     try:
-        urls: Any = json.loads(given)
-        if urls and all(isinstance(url, str) for url in urls) and not isinstance(urls, dict | str):
-            return tuple(urls)
-    except (TypeError, ValueError):
-        pass
-    raise SettingError(f"{name} is {given!r}: give a JSON list of queue URLs")
+        texts: Any = json.loads(given)
+    except ValueError:
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in cast(list[Any], texts)):
+        raise SettingError(f"{name} is {given!r}: give {allowed}")
+    return tuple(cast(list[str], texts))

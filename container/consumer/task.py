@@ -1,20 +1,22 @@
-"""The task: take a slot, hold it with a snapshot and an inbox, give it back; take another when it is lost."""
+"""The task: take a slot, hold it with a reader and an inbox, give it back; take another when it is lost."""
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumer.clock import now_ms, steady
-from consumer.deliveries import event_line, write
+from consumer.deliveries import event_line, watermark_lines, write
 from consumer.failures import CALL_ERRORS, Failures
 from consumer.health import Facts
 from consumer.inbox import Inbox
 from consumer.lease import Lease, candidates, read_leases, slot_names, why_none
-from consumer.message import FORWARDERS
+from consumer.reader import Mode, Reader
+from consumer.repairs import Repairs
 from consumer.replica import OUTCOMES, Outcome, Replica
-from consumer.settings import Settings
-from consumer.snapshot import Snapshot
+from consumer.settings import POLL, Settings
+from consumer.watermark import Watermark, late_after_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,11 +27,18 @@ RENEWALS_PER_TERM = 3
 
 
 class Tenure(NamedTuple):
-    """A slot while it is held: the lease, the snapshot that it began with, and the inbox."""
+    """A slot while it is held. No `inbox` where nothing is pushed."""
 
+    who: Mapping[str, str]
     lease: Lease
-    snapshot: Snapshot
-    inbox: Inbox
+    reader: Reader
+    watermark: Watermark
+    repairs: Repairs
+    inbox: Inbox | None
+
+    def up_to_date(self) -> bool:
+        """Whether the table was read to its end, and what came after it comes."""
+        return self.reader.complete and (self.watermark.works() or self.reader.mode == "poll")
 
 
 class Task:
@@ -42,7 +51,7 @@ class Task:
         self._settings = settings
         self._dynamodb = dynamodb
         self._sqs = sqs
-        self._leasing = Failures("take or renew a lease")
+        self._leasing = Failures("cannot-lease")
         self._waiting = "no slot: none was tried yet"
         self._renewal_seconds = settings.lease_seconds / RENEWALS_PER_TERM
         self._stopping = Event()
@@ -58,39 +67,57 @@ class Task:
         self._stopping.set()
         self._wake.set()
 
+    @property
+    def mode(self) -> Mode:
+        """How changes come: pushed, or polled for."""
+        return self.tenure.reader.mode if self.tenure else "push" if self._settings.forwarders else "poll"
+
     def facts(self) -> Facts:
         """What the task's health is judged by."""
         tenure = self.tenure
         failures = [self._leasing]
+        alive: dict[str, float] = {}
         if tenure:
-            failures += [tenure.snapshot.failures, tenure.inbox.receiving, tenure.inbox.applying]
+            alive["reader"] = tenure.reader.active_at
+        if tenure and tenure.inbox:
+            failures += [tenure.inbox.receiving, tenure.inbox.applying]
+            alive["inbox"] = tenure.inbox.active_at
         return Facts(
             waiting=None if tenure else self._waiting,
-            snapshot_complete=tenure is not None and tenure.snapshot.complete,
+            snapshot_complete=tenure is not None and tenure.reader.complete,
+            push_works=tenure is not None and tenure.watermark.works(),
+            push_late=tenure is not None and tenure.watermark.is_late(now_ms()),
+            polling=self.mode == "poll",
             troubles=[trouble for failure in failures if (trouble := failure.trouble())],
-            silent_seconds=steady() - tenure.inbox.active_at if tenure else 0,
+            reading=tenure.reader.failures.trouble() if tenure else None,
+            silent={thread: steady() - at for thread, at in alive.items()},
             long_poll_seconds=self._settings.long_poll_seconds,
-            poison=len(tenure.inbox.poison()) if tenure else 0,
+            poison=len(tenure.inbox.poison()) if tenure and tenure.inbox else 0,
         )
 
     def state(self) -> dict[str, Any]:
         """What the task holds and how it came by it; what is counted is of the present tenure."""
         tenure = self.tenure
         inbox = tenure.inbox if tenure else None
-        counted = inbox.counted if inbox else Counter[tuple[str, Outcome]]()
+        counted: Counter[tuple[str, Outcome]] = Counter(inbox.counted if inbox else ())
+        counted[POLL, "applied"] = tenure.reader.polled if tenure else 0
+        forwarders = dict.fromkeys([*self._settings.forwarders, *(forwarder for forwarder, _ in counted)])
         with self.replica.lock:
             items, digest = len(self.replica), self.replica.digest
         return {
             "task": self.arn,
             "slot": tenure.lease.slot if tenure else None,
-            "mode": "push",
+            "mode": self.mode,
             "items": items,
             "digest": digest,
-            "lag": {forwarder: inbox and inbox.lag.get(forwarder) for forwarder in FORWARDERS},
+            "lag": tenure.watermark.lag(now_ms()) if tenure else {},
+            "watermark": tenure.watermark.newest() if tenure else 0,
             "counts": {
                 forwarder: {outcome: counted[forwarder, outcome] for outcome in OUTCOMES}
-                for forwarder in FORWARDERS
+                for forwarder in forwarders
             },
+            "fallbacks": tenure.reader.fallbacks if tenure else 0,
+            "repairs": tenure.repairs.count if tenure else 0,
             "refused": inbox.refused if inbox else 0,
             "confirmed": inbox.confirmed if inbox else 0,
             "undeleted": inbox.undeleted if inbox else 0,
@@ -99,8 +126,10 @@ class Task:
 
     def _take_slot(self) -> Lease | None:
         table = self._settings.leases_table
-        slots = slot_names(len(self._settings.slot_queue_urls))
-        grace_ms = (self._settings.long_poll_seconds + self._settings.visibility_timeout_seconds) * 1000
+        slots = slot_names(self._settings.slots)
+        # Without queues nothing is left in them.
+        left_seconds = self._settings.long_poll_seconds + self._settings.visibility_timeout_seconds
+        grace_ms = left_seconds * 1000 if self._settings.forwarders else 0
         while not self._stopping.is_set():
             try:
                 found = read_leases(self._dynamodb, table, slots)
@@ -120,36 +149,74 @@ class Task:
         return None
 
     def _hold(self, lease: Lease) -> None:
-        with self.replica.lock:
-            self.replica.change_queue()
-        snapshot = Snapshot(self._dynamodb, self._settings.table, self.replica)
-        inbox = Inbox(
-            self._settings, self.arn, lease, replica=self.replica, sqs=self._sqs, dynamodb=self._dynamodb
-        )
-        self.tenure = tenure = Tenure(lease, snapshot, inbox)
-        self._say("slot taken", lease)
+        self.tenure = tenure = self._begin(lease)
+        write([event_line("slot taken", **tenure.who)])
+        loops = {"reader": tenure.reader.run}
+        if tenure.inbox:
+            loops |= {"inbox": tenure.inbox.run, "watermark": tenure.watermark.run}
         # Daemons: neither a stop nor the loss of a lease waits for a long poll that is under way.
-        Thread(target=inbox.run, name="inbox", daemon=True).start()
-        Thread(target=snapshot.run, args=(self._wake.set,), name="snapshot", daemon=True).start()
+        for name, loop in loops.items():
+            Thread(target=loop, name=name, daemon=True).start()
         while lease.held() and not self._stopping.is_set():
-            # Woken early by a stop, and by the snapshot's end, which others wait to read in the lease.
+            # Woken early by a stop, and by what others wait to read in the lease.
             self._wake.wait(self._renew(tenure))
             self._wake.clear()
         self._waiting = "no slot: the last one was lost"
-        snapshot.close()
-        inbox.close()
+        tenure.reader.close()
+        tenure.watermark.close()
+        if tenure.inbox:
+            tenure.inbox.close()
         self.tenure = None
-        self._release(lease)
+        self._release(tenure)
+
+    def _begin(self, lease: Lease) -> Tenure:
+        settings, replica, dynamodb = self._settings, self.replica, self._dynamodb
+        who = {"table": settings.table, "task": self.arn, "slot": lease.slot}
+        with replica.lock:
+            replica.change_queue()
+            scan = replica.begin_scan()
+        watermark = Watermark(
+            dynamodb,
+            settings.table,
+            settings.forwarders,
+            period_seconds=settings.watermark_seconds,
+            arrived=self._wake.set,
+        )
+        repairs = Repairs(late_after_ms(settings.watermark_seconds) / 1000, steady)
+        reader = Reader(
+            settings,
+            who,
+            scan,
+            replica=replica,
+            dynamodb=dynamodb,
+            watermark=watermark,
+            repairs=repairs,
+            changed=self._wake.set,
+        )
+        inbox = None
+        if settings.forwarders:
+            inbox = Inbox(
+                settings,
+                who,
+                lease,
+                replica=replica,
+                watermark=watermark,
+                repairs=repairs,
+                sqs=self._sqs,
+                dynamodb=dynamodb,
+            )
+        return Tenure(who, lease, reader, watermark, repairs, inbox)
 
     def _renew(self, tenure: Tenure) -> float:
-        """Renew the lease; the seconds until the next renewal is due."""
+        """Renew the lease and report; the seconds until the next renewal is due."""
         state = self.state()
+        told = ("mode", "items", "digest", "lag", "watermark", "fallbacks", "repairs", "poison")
         report = {
-            "ready": tenure.snapshot.complete,
-            **{name: state[name] for name in ("mode", "items", "digest", "poison")},
+            "ready": tenure.up_to_date(),
+            **{name: state[name] for name in told},
             **{outcome: sum(of[outcome] for of in state["counts"].values()) for outcome in OUTCOMES},
-            "lag": {forwarder: lag for forwarder, lag in state["lag"].items() if lag is not None},
         }
+        write(watermark_lines(tenure.who, state["lag"], fallback=state["mode"] == "poll"))
         try:
             tenure.lease.renew(report)
         except CALL_ERRORS as error:
@@ -157,13 +224,10 @@ class Task:
         self._leasing.clear()
         return self._renewal_seconds
 
-    def _release(self, lease: Lease) -> None:
+    def _release(self, tenure: Tenure) -> None:
         try:
-            released = lease.release()
+            event = "slot released" if tenure.lease.release() else "slot lost"
         except CALL_ERRORS as error:
-            self._say("slot not released", lease, reason=str(error))
+            write([event_line("slot not released", **tenure.who, reason=str(error))])
         else:
-            self._say("slot released" if released else "slot lost", lease)
-
-    def _say(self, event: str, lease: Lease, **fields: object) -> None:
-        write([event_line(event, task=self.arn, slot=lease.slot, **fields)])
+            write([event_line(event, **tenure.who)])

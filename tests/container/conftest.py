@@ -28,6 +28,7 @@ PATIENCE_SECONDS = 60.0
 LONG_POLL_SECONDS = 20
 VISIBILITY_TIMEOUT_SECONDS = 1
 MAX_RECEIVES = 5
+WATERMARK_SECONDS = 2
 
 T = TypeVar("T")
 
@@ -126,6 +127,7 @@ class Spine:
         self._folder = folder
         self._consumers: list[Consumer] = []
         self.name = f"spine-{uuid4().hex[:8]}"
+        self.variants: list[str] = []
         self.leases_table = f"{self.name}-leases"
         self.dynamodb = self.client("dynamodb")
         self.sqs = self.client("sqs")
@@ -180,6 +182,7 @@ class Spine:
         return self.dynamodb.describe_table(TableName=self.name)["Table"]["LatestStreamArn"]
 
     def forward_by_lambda(self) -> None:
+        self.variants.append("lambda")
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as files:
             files.write(ROOT / "functions" / "forwarder" / "handler.py", "handler.py")
@@ -199,6 +202,7 @@ class Spine:
         )
 
     def forward_by_pipe(self) -> None:
+        self.variants.append("pipe")
         self._pipes.create_pipe(
             Name=self.name,
             RoleArn=ROLE,
@@ -233,6 +237,7 @@ class Spine:
         return {item["slot"]["S"]: item for item in self.dynamodb.scan(TableName=self.leases_table)["Items"]}
 
     def environment(self, **changes: str) -> dict[str, str]:
+        """A task's, for the forwarders that there are so far; without any, it polls."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             "AWS_ENDPOINT_URL": self._endpoint,
@@ -241,12 +246,16 @@ class Spine:
             "AWS_SECRET_ACCESS_KEY": "test",
             "STATECAST_TABLE": self.name,
             "STATECAST_LEASES_TABLE": self.leases_table,
-            "STATECAST_SLOT_QUEUE_URLS": json.dumps(self.queues),
+            "STATECAST_VARIANTS": json.dumps(self.variants or ["poll"]),
+            "STATECAST_SLOTS": str(len(self.queues)),
+            "STATECAST_SLOT_QUEUE_URLS": json.dumps(self.queues if self.variants else []),
             "STATECAST_LONG_POLL_SECONDS": str(LONG_POLL_SECONDS),
             "STATECAST_VISIBILITY_TIMEOUT_SECONDS": str(VISIBILITY_TIMEOUT_SECONDS),
             "STATECAST_SLOT_RETENTION_SECONDS": "300",
             "STATECAST_MAX_RECEIVES": str(MAX_RECEIVES),
             "STATECAST_LEASE_SECONDS": "6",
+            "STATECAST_WATERMARK_SECONDS": str(WATERMARK_SECONDS),
+            "STATECAST_RESCAN_SECONDS": "900",
             **changes,
         }
 

@@ -1,91 +1,164 @@
 from itertools import product
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from consumer.failures import LONGEST_DELAY_SECONDS, Failures, Trouble
-from consumer.health import PATIENCE_SECONDS, SILENCE_SECONDS, Facts, judge
+from consumer.health import PATIENCE_SECONDS, SILENCE_SECONDS, Facts, Reason, judge
 
 WELL = Facts(
-    waiting=None, snapshot_complete=True, troubles=(), silent_seconds=0, long_poll_seconds=20, poison=0
+    waiting=None,
+    snapshot_complete=True,
+    push_works=True,
+    push_late=False,
+    polling=False,
+    troubles=(),
+    reading=None,
+    silent={"inbox": 0, "reader": 0},
+    long_poll_seconds=20,
+    poison=0,
 )
-WHATS = ["receive", "read the snapshot", "take or renew a lease"]
+STARTING = WELL._replace(snapshot_complete=False, push_works=False)
+FALLEN_BACK = WELL._replace(push_late=True, polling=True)
+# What a task without a slot knows.
+WAITING = STARTING._replace(waiting="no free slot: 8 of 8 leased", silent={})
+CODES = ["cannot-lease", "cannot-receive", "cannot-apply"]
 
 
-def trouble(what: str = "receive", seconds: float = PATIENCE_SECONDS + 1, throttled: bool = False) -> Trouble:
-    return Trouble(what, seconds, "some error", throttled)
+def trouble(
+    code: str = "cannot-receive", seconds: float = PATIENCE_SECONDS + 1, throttled: bool = False
+) -> Trouble:
+    return Trouble(code, seconds, "some error", throttled)
+
+
+def codes(facts: Facts) -> tuple[list[str], list[str]]:
+    """Of the reasons not to be healthy, and not to be ready."""
+    health = judge(facts)
+    return [reason.code for reason in health.unhealthy], [reason.code for reason in health.unready]
 
 
 def test_a_task_without_a_fact_against_it_is_healthy_and_ready() -> None:
     assert judge(WELL) == ([], [])
 
 
-@pytest.mark.parametrize("what", WHATS)
-def test_what_fails_for_too_long_is_unhealthy(what: str) -> None:
-    reason = f"cannot {what}: for 31 s: some error"
-    assert judge(WELL._replace(troubles=[trouble(what)])) == ([reason], [reason])
+def test_a_task_that_polls_while_push_is_late_is_healthy_and_ready() -> None:
+    assert judge(FALLEN_BACK) == ([], [])
 
 
-@pytest.mark.parametrize("what", WHATS)
-def test_what_fails_since_recently_is_only_unready(what: str) -> None:
-    reason = f"cannot {what}: for 30 s: some error"
-    assert judge(WELL._replace(troubles=[trouble(what, PATIENCE_SECONDS)])) == ([], [reason])
+@pytest.mark.parametrize("code", CODES)
+def test_what_fails_for_too_long_is_unhealthy(code: str) -> None:
+    reason = Reason(code, "for 31 s: some error")
+    assert judge(WELL._replace(troubles=[trouble(code)])) == ([reason], [reason])
 
 
-@pytest.mark.parametrize("what", WHATS)
-def test_throttling_is_never_unhealthy(what: str) -> None:
-    reason = f"cannot {what}: for 9999 s, throttled: some error"
-    assert judge(WELL._replace(troubles=[trouble(what, 9_999, throttled=True)])) == ([], [reason])
+@pytest.mark.parametrize("code", CODES)
+def test_what_fails_since_recently_is_only_unready(code: str) -> None:
+    reason = Reason(code, "for 30 s: some error")
+    assert judge(WELL._replace(troubles=[trouble(code, PATIENCE_SECONDS)])) == ([], [reason])
+
+
+READING = trouble("cannot-read")
+
+
+@pytest.mark.parametrize("facts", [STARTING, STARTING._replace(push_works=True), FALLEN_BACK])
+def test_a_snapshot_or_a_fallback_that_cannot_read_is_unhealthy(facts: Facts) -> None:
+    told = Reason("cannot-read", "for 31 s: some error")
+    health = judge(facts._replace(reading=READING))
+    assert health.unhealthy == [told]
+    assert told in health.unready
+
+
+def test_a_rescan_that_cannot_read_is_no_reason_while_push_works() -> None:
+    assert judge(WELL._replace(reading=READING)) == ([], [])
+
+
+def test_once_push_is_back_a_poll_that_cannot_read_is_no_reason() -> None:
+    assert judge(FALLEN_BACK._replace(push_late=False, reading=READING)) == ([], [])
+
+
+@pytest.mark.parametrize("facts", [WELL, STARTING, FALLEN_BACK])
+def test_throttling_is_never_unhealthy(facts: Facts) -> None:
+    throttled = [trouble(code, 9_999, throttled=True) for code in CODES]
+    reading = trouble("cannot-read", 9_999, throttled=True)
+    health = judge(facts._replace(troubles=throttled, reading=reading))
+    assert health.unhealthy == []
+    assert health.unready[0] == Reason("cannot-lease", "for 9999 s, throttled: some error")
 
 
 def test_no_free_slot_is_unready_and_healthy() -> None:
-    facts = WELL._replace(
-        waiting="no free slot: 8 of 8 leased", snapshot_complete=False, silent_seconds=9_999
-    )
-    assert judge(facts) == ([], ["no free slot: 8 of 8 leased"])
+    assert judge(WAITING) == ([], [Reason("no-slot", "no free slot: 8 of 8 leased")])
 
 
 def test_an_unfinished_snapshot_is_unready_and_healthy() -> None:
-    assert judge(WELL._replace(snapshot_complete=False)) == ([], ["snapshot incomplete"])
+    assert codes(STARTING) == ([], ["snapshot-incomplete"])
+    assert codes(STARTING._replace(push_works=True)) == ([], ["snapshot-incomplete"])
+
+
+def test_after_the_snapshot_a_watermark_must_have_come_or_the_table_be_polled() -> None:
+    silent = WELL._replace(push_works=False)
+    assert codes(silent) == ([], ["no-watermark"])
+    assert codes(silent._replace(push_late=True, polling=True)) == ([], [])
 
 
 def test_poison_is_unready_and_healthy() -> None:
-    assert judge(WELL._replace(poison=2)) == ([], ["poison: 2 on the last receive"])
+    assert judge(WELL._replace(poison=2)) == ([], [Reason("poison", "2 on the last receive")])
 
 
-def test_an_inbox_without_a_sign_of_life_is_unhealthy() -> None:
-    reason = "inbox stopped: no sign of life for 81 s"
-    assert judge(WELL._replace(silent_seconds=20 + SILENCE_SECONDS)) == ([], [])
-    assert judge(WELL._replace(silent_seconds=20 + SILENCE_SECONDS + 1)) == ([reason], [reason])
+@pytest.mark.parametrize("thread", ["inbox", "reader"])
+def test_a_thread_without_a_sign_of_life_is_unhealthy(thread: str) -> None:
+    reason = Reason(f"{thread}-stopped", "no sign of life for 81 s")
+    assert judge(WELL._replace(silent={thread: 20 + SILENCE_SECONDS})) == ([], [])
+    assert judge(WELL._replace(silent={thread: 20 + SILENCE_SECONDS + 1})) == ([reason], [reason])
 
 
-@pytest.mark.parametrize(
-    "facts",
-    [
-        Facts(waiting, complete, troubles, silent, 20, poison)
-        for waiting, complete, troubles, silent, poison in product(
-            [None, "no free slot: 2 of 2 leased"],
-            [True, False],
-            [
-                (),
-                (trouble(),),
-                (trouble(throttled=True),),
-                (trouble(seconds=1),),
-                (trouble(), trouble("lease")),
-            ],
-            [0.0, 9_999.0],
-            [0, 1],
-        )
-    ],
-)
-def test_every_combination_is_judged_by_its_parts(facts: Facts) -> None:
-    health = judge(facts)
-    silent = facts.waiting is None and facts.silent_seconds > 80
-    curable = [trouble for trouble in facts.troubles if trouble.seconds > 30 and not trouble.throttled]
-    assert len(health.unhealthy) == len(curable) + silent
-    assert set(health.unhealthy) <= set(health.unready)
-    up_to_date = facts.waiting is None and facts.snapshot_complete
-    assert len(health.unready) == len(facts.troubles) + silent + (not up_to_date) + bool(facts.poison)
+# Every combination of what may be so: 3 × 2 × 2 × 2 × 2 × 5 × 4 × 3 × 2 = 5,760 rows.
+TROUBLES: Any = [
+    (),
+    (trouble(),),
+    (trouble(throttled=True),),
+    (trouble(seconds=1),),
+    (trouble("cannot-lease"), trouble("cannot-apply")),
+]
+READINGS = [
+    None,
+    READING,
+    trouble("cannot-read", throttled=True),
+    trouble("cannot-read", seconds=1),
+]
+SILENT: Any = [{}, {"inbox": 9_999.0, "reader": 0.0}, {"inbox": 9_999.0, "reader": 9_999.0}]
+ALL = [
+    Facts(waiting, complete, works, late, polling, troubles, reading, silent, 20, poison)
+    for waiting, complete, works, late, polling, troubles, reading, silent, poison in product(
+        [None, "no free slot: 2 of 2 leased", "no slot: the last one was lost"],
+        *[[True, False]] * 4,
+        TROUBLES,
+        READINGS,
+        SILENT,
+        [0, 1],
+    )
+]
+
+
+def test_a_table_of_every_combination() -> None:
+    assert len(ALL) == 5_760
+    for facts in ALL:
+        unhealthy, unready = codes(facts)
+        needed = facts.push_late or not facts.snapshot_complete
+        failing = [*facts.troubles, *([facts.reading] if facts.reading and needed else [])]
+        curable = [of.code for of in failing if of.seconds > PATIENCE_SECONDS and not of.throttled]
+        stopped = [f"{thread}-stopped" for thread, seconds in facts.silent.items() if seconds > 80]
+        assert sorted(unhealthy) == sorted(curable + stopped), facts
+        expected = [of.code for of in failing] + stopped
+        if facts.waiting:
+            expected.append("no-slot")
+        elif not facts.snapshot_complete:
+            expected.append("snapshot-incomplete")
+        elif not facts.push_works and not facts.polling:
+            expected.append("no-watermark")
+        if facts.poison:
+            expected.append("poison")
+        assert sorted(unready) == sorted(expected), facts
 
 
 THROTTLING = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "Scan")
@@ -95,25 +168,25 @@ UNREACHABLE = EndpointConnectionError(endpoint_url="https://sqs")
 
 def test_failures_in_a_row_are_one_trouble_until_a_success() -> None:
     clock = iter([100.0, 107.0])
-    failures = Failures("receive", lambda: next(clock))
+    failures = Failures("cannot-receive", lambda: next(clock))
     assert failures.trouble() is None
     failures.add(THROTTLING)
     failures.add(DENIED)
-    assert failures.trouble() == Trouble("receive", 7.0, str(DENIED), throttled=False)
+    assert failures.trouble() == Trouble("cannot-receive", 7.0, str(DENIED), throttled=False)
     failures.clear()
     assert failures.trouble() is None
 
 
 def test_a_single_failure_does_not_grow_older_by_itself() -> None:
-    failures = Failures("receive", iter([100.0]).__next__)
+    failures = Failures("cannot-receive", iter([100.0]).__next__)
     failures.add(UNREACHABLE)
-    assert failures.trouble() == Trouble("receive", 0.0, str(UNREACHABLE), throttled=False)
+    assert failures.trouble() == Trouble("cannot-receive", 0.0, str(UNREACHABLE), throttled=False)
 
 
 def test_throttling_is_told_from_other_errors() -> None:
     codes = ["ThrottlingException", "RequestThrottled", "ProvisionedThroughputExceededException", "OverLimit"]
     for code in codes:
-        failures = Failures("receive", lambda: 0.0)
+        failures = Failures("cannot-receive", lambda: 0.0)
         failures.add(ClientError({"Error": {"Code": code, "Message": ""}}, "ReceiveMessage"))
         found = failures.trouble()
         assert found
@@ -121,5 +194,5 @@ def test_throttling_is_told_from_other_errors() -> None:
 
 
 def test_the_delay_between_tries_is_bounded() -> None:
-    failures = Failures("receive", lambda: 0.0)
+    failures = Failures("cannot-receive", lambda: 0.0)
     assert all(0 <= failures.add(DENIED) <= LONGEST_DELAY_SECONDS for _ in range(2_000))

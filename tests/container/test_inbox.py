@@ -10,20 +10,26 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from consumer.inbox import Inbox
 from consumer.lease import Lease
 from consumer.message import Change
+from consumer.repairs import Repairs
 from consumer.replica import Replica
 from consumer.settings import Settings
+from consumer.watermark import Watermark
 from tests.container.messages import TABLE, envelope, image, message, record, sqs
 
 URL = "https://queue/1"
 SETTINGS = Settings(
+    variants=("lambda", "pipe"),
     table=TABLE,
     leases_table="leases",
+    slots=2,
     slot_queue_urls=("https://queue/0", URL),
     long_poll_seconds=20,
     visibility_timeout_seconds=30,
     slot_retention_seconds=300,
     max_receives=5,
     lease_seconds=15,
+    watermark_seconds=10,
+    rescan_seconds=900,
     port=8080,
     metadata_uri="http://metadata",
 )
@@ -97,11 +103,18 @@ class World:
         self.lease = HeldLease()
         self.queue = Queue(*batches)
         self.table = Table()
+        self.watermark = Watermark(
+            cast(Any, None), TABLE, SETTINGS.forwarders, period_seconds=10, arrived=lambda: None
+        )
+        self.clock = 0.0
+        self.repairs = Repairs(14, lambda: self.clock)
         self.inbox = Inbox(
             SETTINGS,
-            "arn:task",
+            {"table": TABLE, "task": "arn:task", "slot": "01"},
             cast(Lease, self.lease),
             replica=self.replica,
+            watermark=self.watermark,
+            repairs=self.repairs,
             sqs=cast(Any, self.queue),
             dynamodb=cast(Any, self.table),
         )
@@ -167,12 +180,13 @@ def test_a_deliverys_line_is_in_embedded_metric_format_with_every_clock(lines: C
             "CloudWatchMetrics": [
                 {
                     "Namespace": "statecast",
-                    "Dimensions": [["forwarder"]],
+                    "Dimensions": [["table", "forwarder"]],
                     "Metrics": [{"Name": name, "Unit": "Milliseconds"} for name in names],
                 }
             ],
         },
         "event": "delivery",
+        "table": TABLE,
         "task": "arn:task",
         "slot": "01",
         "message": "5fea7756-0ea4-451a-a703-a558b933e274",
@@ -358,3 +372,45 @@ def test_a_message_whose_item_cannot_be_read_stays_and_the_others_do_not() -> No
     [poison] = world.inbox.poison()
     assert (poison["id"], poison["version"]) == ("a", 1)
     assert poison["reason"].startswith("the item could not be read: ")
+
+
+def watermark(version: int, forwarder: str | None = "lambda", written_at: int = 10**15) -> Any:
+    given = record("MODIFY", "statecast:watermark:3", version)
+    given["dynamodb"]["NewImage"]["writtenAt"] = {"N": str(written_at)}
+    return sqs(json.dumps(envelope(json.dumps(given), forwarder)))
+
+
+def test_a_watermark_tells_of_its_forwarder_and_is_no_change(lines: Callable[[], Any]) -> None:
+    world = World()
+    world.replica.change_queue()
+    world.inbox.handle(
+        [handled("1", watermark(7)), handled("2", message("REMOVE", "statecast:watermark:3", 7))]
+    )
+    assert world.watermark.works()
+    assert world.watermark.newest() > 1_700_000_000_000
+    assert world.queue.deleted == ["1", "2"]
+    assert (lines(), dict(world.inbox.counted), world.table.reads) == ([], {}, [])
+
+
+def test_a_copy_that_comes_after_a_rescan_explains_what_it_brought(lines: Callable[[], Any]) -> None:
+    world = World()
+    world.replica.apply(Change("a", 7, "{}"))
+    world.replica.apply(Change("b", 7, "{}"))
+    world.repairs.suspect([Change("a", 7, "{}"), Change("b", 7, "{}")])
+    world.inbox.handle([message("MODIFY", "a", 7)])
+    world.clock = 99
+    assert world.repairs.settle() == [("b", 7)]
+
+
+def test_cannot_apply_lasts_until_a_change_is_applied_whatever_watermarks_come() -> None:
+    world = World()
+    world.replica.change_queue()
+    world.table.error = UNREACHABLE
+    world.inbox.handle([message("INSERT", "a", 1)])
+    world.inbox.handle([watermark(1)])
+    trouble = world.inbox.applying.trouble()
+    assert trouble
+    assert (trouble.code, trouble.throttled) == ("cannot-apply", False)
+    world.table.error = None
+    world.inbox.handle([message("INSERT", "a", 1)])
+    assert world.inbox.applying.trouble() is None

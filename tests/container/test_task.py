@@ -8,10 +8,11 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
+from consumer.health import judge
 from consumer.message import Change
 from consumer.task import Task
 from tests.container.messages import image, message
-from tests.container.test_inbox import SETTINGS
+from tests.container.test_inbox import SETTINGS, watermark
 
 PATIENCE_SECONDS = 30
 UNKNOWN = Change("unknown", 1, "{}")
@@ -23,6 +24,10 @@ class Aws:
 
     def __init__(self, *messages: Any) -> None:
         self.order: list[str] = []
+        self.watermarks: list[int] = []
+        self.scans = self.received = 0
+        self.receive_gate = Event()
+        self.receive_gate.set()
         self.messages = list(messages)
         self.lost = False
         self.scanning, self.scan_gate = Event(), Event()
@@ -38,14 +43,17 @@ class Aws:
             self.order.append("release")
         elif "REMOVE freedAt" in call["UpdateExpression"]:
             self.order.append("acquire")
+        elif "#round" in call["UpdateExpression"]:
+            self.watermarks.append(int(call["ExpressionAttributeValues"][":now"]["N"]))
         elif self.lost:
             self.lost = False
             raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
 
     def scan(self, **call: Any) -> Any:
+        self.scans += 1
         self.scanning.set()
         assert self.scan_gate.wait(PATIENCE_SECONDS)
-        return {"Items": [image("held", 1)]}
+        return {"Items": [image("held", 1)] if call["Segment"] == 0 else []}
 
     def get_item(self, **call: Any) -> Any:
         self.reading.set()
@@ -53,6 +61,8 @@ class Aws:
         return {"Item": image("a", 1)}
 
     def receive_message(self, **call: Any) -> Any:
+        self.received += 1
+        assert self.receive_gate.wait(PATIENCE_SECONDS)
         if self.messages:
             return {"Messages": [self.messages.pop(0)]}
         Event().wait(PATIENCE_SECONDS)  # the long poll, which nobody waits for
@@ -67,8 +77,8 @@ class Aws:
 def run() -> Any:
     started: list[tuple[Task, Aws]] = []
 
-    def start(aws: Aws, lease_seconds: int = 15) -> tuple[Task, Thread]:
-        settings = replace(SETTINGS, lease_seconds=lease_seconds)
+    def start(aws: Aws, **changes: Any) -> tuple[Task, Thread]:
+        settings = replace(SETTINGS, **changes)
         task = Task(settings, "arn:task", cast(Any, aws), cast(Any, aws))
         thread = Thread(target=task.run, daemon=True)
         thread.start()
@@ -127,18 +137,56 @@ def test_after_a_lost_lease_another_slot_is_taken_and_its_queue_doubted_until_sc
     assert not task.replica.doubts(UNKNOWN, FAR_FUTURE)
 
 
-def test_the_end_of_the_snapshot_is_reported_at_once(run: Start) -> None:
-    aws = Aws()
+def readiness(aws: Aws) -> list[bool]:
+    """What each renewal tells from now on."""
     reports: list[bool] = []
     write = aws.update_item
 
     def note(**call: Any) -> Any:
-        reports.append(call["ExpressionAttributeValues"][":ready"]["BOOL"])
+        if ready := call["ExpressionAttributeValues"].get(":ready"):
+            reports.append(ready["BOOL"])
         return write(**call)
 
     aws.update_item = note  # type: ignore[method-assign]
-    run(aws, lease_seconds=3_600)  # the next renewal is due in 20 minutes
+    return reports
+
+
+@pytest.mark.parametrize("last", ["snapshot", "watermark"])
+def test_that_snapshot_and_watermark_are_there_is_reported_at_once(run: Start, last: str) -> None:
+    aws = Aws()
+    if last == "snapshot":
+        aws.scan_gate.clear()
+        aws.messages.append(watermark(1))
+    else:
+        aws.receive_gate.clear()
+    reports = readiness(aws)
+    task, _ = run(aws, lease_seconds=3_600)  # the next renewal is due in 20 minutes
+    wait_until(lambda: task.facts().push_works if last == "snapshot" else task.facts().snapshot_complete)
+    assert not any(reports)
+    aws.scan_gate.set()
+    aws.messages.append(watermark(2))
+    aws.receive_gate.set()
     wait_until(lambda: any(reports))
+
+
+def test_a_newcomer_writes_a_watermark_once_its_scan_has_begun(run: Start) -> None:
+    aws = Aws()
+    aws.scan_gate.clear()
+    run(aws)
+    wait_until(lambda: aws.watermarks)
+
+
+def test_a_task_that_polls_leases_a_number_and_neither_receives_nor_writes_watermarks(run: Start) -> None:
+    aws = Aws()
+    reports = readiness(aws)
+    task, _ = run(aws, lease_seconds=3_600, variants=("poll",), slot_queue_urls=())
+    wait_until(lambda: any(reports))
+    state = task.state()
+    assert state["slot"] in {"00", "01"}
+    assert (state["mode"], state["items"], state["lag"], set(state["counts"])) == ("poll", 1, {}, {"poll"})
+    wait_until(lambda: len(aws.order) and aws.scans > 2)
+    assert (aws.received, aws.watermarks) == (0, [])
+    assert judge(task.facts()) == ([], [])
 
 
 def test_a_renewal_that_fails_is_tried_again_and_told(run: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,14 +197,14 @@ def test_a_renewal_that_fails_is_tried_again_and_told(run: Start, monkeypatch: p
     failed: list[str] = []
 
     def fail(**call: Any) -> Any:
-        trouble = [trouble.what for trouble in task.facts().troubles]
+        trouble = [trouble.code for trouble in task.facts().troubles]
         failed.extend(trouble)
         if not trouble:
             raise ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
 
     aws.update_item = fail  # type: ignore[method-assign]
     wait_until(lambda: failed)
-    assert failed[0] == "take or renew a lease"
+    assert failed[0] == "cannot-lease"
     wait_until(lambda: not task.facts().troubles)
     assert task.tenure
     assert task.tenure.lease.held()

@@ -16,6 +16,7 @@ DIGEST = "sha256:" + "a" * 64
 REPOSITORY, BUILT = "aws:ecr/repository:Repository", "docker-build:index:Image"
 SERVICE, TASKS = "aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"
 SCALING, TRACKING = "aws:appautoscaling/target:Target", "aws:appautoscaling/policy:Policy"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 NUMBERS = {"retention_seconds": 600, "visibility_timeout_seconds": 30, "max_receives": 5}
 
@@ -40,8 +41,12 @@ def service(uri: str = f"registry/consumer@{DIGEST}", **changed: Any) -> Evaluat
     args = {
         **{
             "region": "eu-south-1",
+            "alarm_topic_arn": "alarms",
+            "variants": ("lambda", "pipe"),
             "long_poll_seconds": 20,
             "lease_seconds": 45,
+            "watermark_seconds": 10,
+            "rescan_seconds": 900,
             "tasks_min": 2,
             "tasks_max": 2,
         },
@@ -51,7 +56,8 @@ def service(uri: str = f"registry/consumer@{DIGEST}", **changed: Any) -> Evaluat
     }
 
     def program() -> None:
-        slots = TaskSlotsArgs(count=2, topic_arn="changes", alarm_topic_arn="alarms", **NUMBERS)
+        topic = "changes" if args["variants"] != ("poll",) else None
+        slots = TaskSlotsArgs(count=2, topic_arn=topic, alarm_topic_arn="alarms", **NUMBERS)
         pieces = {
             "image": ConsumerImage("image", ConsumerImageArgs(uri=uri, force_delete=True)),
             "table": StateTable("state", StateTableArgs(deletion_protection=True)),
@@ -125,6 +131,10 @@ def test_a_service_is_a_cluster_a_task_definition_two_roles_a_log_and_a_scalable
         ("statecast:components:ServiceRole", "tasks-execution-role"),
         ("aws:iam/role:Role", "tasks-execution-role"),
         (ROLE_POLICY, "tasks-execution-role-policy"),
+        ("statecast:components:PushAlarms", "tasks-push"),
+        (ALARM, "tasks-push-lambda-late"),
+        (ALARM, "tasks-push-pipe-late"),
+        (ALARM, "tasks-push-repairs"),
     }
 
 
@@ -148,14 +158,18 @@ def test_the_container_can_do_little_and_knows_all_it_needs() -> None:
     (container,) = json.loads(service()[TASKS, "tasks"].inputs["containerDefinitions"])
 
     assert {entry["name"]: entry["value"] for entry in container.pop("environment")} == {
+        "STATECAST_VARIANTS": '["lambda", "pipe"]',
         "STATECAST_TABLE": "state",
         "STATECAST_LEASES_TABLE": "leases",
+        "STATECAST_SLOTS": "2",
         "STATECAST_SLOT_QUEUE_URLS": '["https://sqs/slot-00", "https://sqs/slot-01"]',
         "STATECAST_LONG_POLL_SECONDS": "20",
         "STATECAST_VISIBILITY_TIMEOUT_SECONDS": "30",
         "STATECAST_SLOT_RETENTION_SECONDS": "600",
         "STATECAST_MAX_RECEIVES": "5",
         "STATECAST_LEASE_SECONDS": "45",
+        "STATECAST_WATERMARK_SECONDS": "10",
+        "STATECAST_RESCAN_SECONDS": "900",
         "STATECAST_PORT": "8080",
     }
     assert container == {
@@ -185,7 +199,19 @@ def test_the_container_can_do_little_and_knows_all_it_needs() -> None:
     }
 
 
-def test_a_task_may_use_its_slots_read_the_table_and_lease_and_nothing_else() -> None:
+READING = {
+    "Effect": "Allow",
+    "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"],
+    "Resource": arn("dynamodb", "state"),
+}
+LEASING = {
+    "Effect": "Allow",
+    "Action": ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+    "Resource": arn("dynamodb", "leases"),
+}
+
+
+def test_a_task_may_use_its_slots_read_the_table_lease_and_write_watermarks_and_nothing_else() -> None:
     assert statements(service(), "tasks-role") == [
         {
             "Effect": "Allow",
@@ -197,22 +223,59 @@ def test_a_task_may_use_its_slots_read_the_table_and_lease_and_nothing_else() ->
             ],
             "Resource": [arn("sqs", "slot-00"), arn("sqs", "slot-01")],
         },
+        READING,
+        LEASING,
         {
             "Effect": "Allow",
-            "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"],
+            "Action": ["dynamodb:UpdateItem"],
             "Resource": arn("dynamodb", "state"),
-        },
-        {
-            "Effect": "Allow",
-            "Action": [
-                "dynamodb:BatchGetItem",
-                "dynamodb:GetItem",
-                "dynamodb:PutItem",
-                "dynamodb:UpdateItem",
-            ],
-            "Resource": arn("dynamodb", "leases"),
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["statecast:watermark:*"]},
+            },
         },
     ]
+
+
+def test_a_task_that_polls_may_read_the_table_and_lease_and_has_slots_by_number() -> None:
+    made = service(variants=("poll",))
+
+    assert statements(made, "tasks-role") == [READING, LEASING]
+    (container,) = json.loads(made[TASKS, "tasks"].inputs["containerDefinitions"])
+    environment = {entry["name"]: entry["value"] for entry in container["environment"]}
+    assert environment["STATECAST_VARIANTS"] == '["poll"]'
+    assert (environment["STATECAST_SLOTS"], environment["STATECAST_SLOT_QUEUE_URLS"]) == ("2", "[]")
+    assert (made.of("aws:sqs/queue:Queue"), made.of(ALARM)) == ([], [])
+
+
+def test_push_that_is_late_by_any_forwarder_and_changes_that_were_missed_raise_alarms() -> None:
+    made = service(watermark_seconds=20)
+
+    told = {
+        "namespace": "statecast",
+        "period": 60,
+        "evaluationPeriods": 1,
+        "comparisonOperator": "GreaterThanThreshold",
+        "treatMissingData": "notBreaching",
+        "alarmActions": ["alarms"],
+        "okActions": ["alarms"],
+    }
+    for forwarder in ("lambda", "pipe"):
+        inputs = dict(made[ALARM, f"tasks-push-{forwarder}-late"].inputs)
+        assert inputs.pop("alarmDescription")
+        assert inputs == told | {
+            "metricName": "watermarkLag",
+            "dimensions": {"table": "state", "forwarder": forwarder},
+            "statistic": "Maximum",
+            "threshold": 26_000,
+        }
+    inputs = dict(made[ALARM, "tasks-push-repairs"].inputs)
+    assert inputs.pop("alarmDescription")
+    assert inputs == told | {
+        "metricName": "repairs",
+        "dimensions": {"table": "state"},
+        "statistic": "Sum",
+        "threshold": 0,
+    }
 
 
 LOGGING = {

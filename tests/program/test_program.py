@@ -30,15 +30,26 @@ LAMBDA = {
     "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
 }
 PIPE = {"aws:pipes/pipe:Pipe": 1}
+# No change topic, nothing that forwards, no queues and so no alarms.
+POLL = BASE | {
+    "aws:sns/topic:Topic": 1,
+    "aws:sns/topicPolicy:TopicPolicy": 1,
+    "aws:cloudwatch/logGroup:LogGroup": 1,
+    "aws:iam/role:Role": 2,
+    "aws:iam/rolePolicy:RolePolicy": 2,
+}
 
 
 def expected(slots: int, forwarders: int) -> dict[str, int]:
-    """What grows with the slots (two queues each) and the forwarders (a queue, two alarms, a log, a role)."""
+    """What grows with the slots (two queues each) and the forwarders (a queue, three alarms, a log, a role).
+
+    And an alarm on repairs.
+    """
     return BASE | {
         "aws:sqs/queue:Queue": 2 * slots + forwarders,
         "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + forwarders,
         "aws:sns/topicSubscription:TopicSubscription": slots,
-        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 3 * forwarders + 1,
         "aws:cloudwatch/logGroup:LogGroup": 1 + forwarders,
         "aws:iam/role:Role": 2 + forwarders,
         "aws:iam/rolePolicy:RolePolicy": 2 + forwarders,
@@ -51,6 +62,7 @@ def expected(slots: int, forwarders: int) -> dict[str, int]:
         ("dev", expected(slots=4, forwarders=2) | LAMBDA | PIPE | BUILT_IMAGE),
         ("lambda", expected(slots=40, forwarders=1) | LAMBDA | BUILT_IMAGE),
         ("pipe", expected(slots=40, forwarders=1) | PIPE | BUILT_IMAGE),
+        ("poll", POLL | BUILT_IMAGE),
         ("local", expected(slots=8, forwarders=2) | LAMBDA | PIPE),
     ],
 )
@@ -82,6 +94,15 @@ def test_the_outputs_are_what_other_programs_rely_on(program: Callable[[str], Ev
         "logGroup": "statecast-tasks-logs",
         "variants": ["lambda", "pipe"],
     }
+
+
+def test_a_stack_that_polls_has_no_topic_and_slots_without_queues(
+    program: Callable[[str], Evaluation],
+) -> None:
+    outputs = program("poll").outputs
+
+    assert "topicArn" not in outputs
+    assert (outputs["slots"], outputs["variants"]) == ([], ["poll"])
 
 
 def test_the_topic_admits_the_roles_of_the_stacks_forwarders(program: Callable[[str], Evaluation]) -> None:

@@ -7,7 +7,8 @@ from components.forwarders.pipe_forwarder import PipeForwarder
 from settings import Settings, parse
 from tests.program.conftest import CHECKOUT, Evaluation, defaults, evaluate, run_program, stack_configuration
 
-STACKS = ["dev", "lambda", "pipe", "local"]
+STACKS = ["dev", "lambda", "pipe", "poll", "local"]
+VARIANTS = "one or two of lambda, pipe, each once (a stream takes no third reader), or poll alone"
 VALID = {"aws:region": "eu-south-1"} | defaults()
 
 
@@ -39,6 +40,7 @@ def test_the_defaults_are_the_articles_system() -> None:
     settings = parse(VALID)
     assert (settings.variants, settings.tasks_min, settings.tasks_max) == (("lambda", "pipe"), 20, 20)
     assert (settings.long_poll_seconds, settings.lambda_memory) == (20, 128)
+    assert (settings.watermark_seconds, settings.rescan_seconds) == (10, 900)
     assert (settings.partial_failure, settings.snap_start, settings.network) == ("report", True, "endpoints")
     assert (settings.slot_retention_seconds, settings.visibility_timeout_seconds) == (600, 30)
     assert (settings.max_receives, settings.lease_seconds, settings.log_retention_days) == (5, 45, 14)
@@ -68,19 +70,20 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("variants", '["poll"]', "one or two of lambda, pipe, each once: a stream takes no third reader"),
-        ("variants", "[]", "one or two of lambda, pipe, each once: a stream takes no third reader"),
+        ("variants", '["poll", "lambda"]', VARIANTS),
+        ("variants", '["poll", "poll"]', VARIANTS),
+        ("variants", "[]", VARIANTS),
         (
             "variants",
             '["pipe", "pipe"]',
-            "one or two of lambda, pipe, each once: a stream takes no third reader",
+            VARIANTS,
         ),
-        ("variants", "[1, 2]", "one or two of lambda, pipe, each once: a stream takes no third reader"),
-        ("variants", "lambda", "one or two of lambda, pipe, each once: a stream takes no third reader"),
+        ("variants", "[1, 2]", VARIANTS),
+        ("variants", "lambda", VARIANTS),
         (
             "variants",
             '["lambda", "pipe", "bus"]',
-            "one or two of lambda, pipe, each once: a stream takes no third reader",
+            VARIANTS,
         ),
         ("partialFailure", "ignore", "report or raise"),
         ("lambdaMemory", "64", "a whole number from 128 to 10240"),
@@ -103,6 +106,8 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
         ("longPollSeconds", "21", "a whole number from 0 to 20"),
         ("maxReceives", "4", "a whole number from 5 to 1000"),
         ("leaseSeconds", "2", "a whole number from 3 to 3600"),
+        ("watermarkSeconds", "0", "a whole number from 1 to 3600"),
+        ("rescanSeconds", "0", "a whole number from 1 to 86400"),
         ("network", "public", "endpoints, nat or existing"),
         ("vpcId", "default", "a VPC's id (vpc-…), or empty"),
         ("subnetIds", '["a"]', "a list of subnets' ids (subnet-…), or empty"),
@@ -152,6 +157,14 @@ def test_a_new_forwarder_needs_an_entry_in_the_table_and_nothing_else(
 
     assert made["statecast:components:PipeForwarder", "statecast-bus"]
     assert made.outputs["variants"] == ["lambda", "bus"]
+
+
+@pytest.mark.parametrize(
+    ("variants", "forwarders"),
+    [(["lambda", "pipe"], ("lambda", "pipe")), (["pipe"], ("pipe",)), (["poll"], ())],
+)
+def test_the_forwarders_are_the_variants_but_poll(variants: list[str], forwarders: tuple[str, ...]) -> None:
+    assert parse(VALID | {"statecast:variants": variants}).forwarders == forwarders
 
 
 def test_other_namespaces_are_not_ours_to_judge() -> None:
@@ -214,6 +227,7 @@ def test_values_that_do_not_go_together_are_refused(given: dict[str, object], li
     "given",
     [
         {"slotRetentionSeconds": 151},
+        {"variants": '["poll"]'},
         {"tasksMin": 60},
         {"tasksMin": 2, "tasksMax": 3, "scalingMetric": "memory", "scalingTarget": 60},
         {"deploymentMinimumPercent": 50, "deploymentMaximumPercent": 100},
