@@ -143,6 +143,7 @@ class Spine:
                 else {"StreamEnabled": False},
             )
         self.topic = self.sns.create_topic(Name=self.name)["TopicArn"]
+        self._subscriptions: list[str] = []
         self.queues: list[str] = []
         self.dlqs: list[str] = []
         for number in range(slots):
@@ -169,9 +170,24 @@ class Spine:
                 "RedrivePolicy": json.dumps(redrive),
             },
         )["QueueUrl"]
-        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=self._arn(queue))
+        self._subscriptions.append(self._subscribe(queue))
         self.queues.append(queue)
         self.dlqs.append(dlq)
+
+    def _subscribe(self, queue: str) -> str:
+        arn = self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=self._arn(queue))
+        return arn["SubscriptionArn"]
+
+    def cut(self) -> None:
+        """No change reaches any queue."""
+        for subscription in self._subscriptions:
+            self.sns.unsubscribe(SubscriptionArn=subscription)
+
+    def mend(self) -> None:
+        self._subscriptions = [self._subscribe(queue) for queue in self.queues]
+
+    def end_pipe(self) -> None:
+        self._pipes.delete_pipe(Name=self.name)
 
     def _arn(self, queue: str) -> str:
         answer = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])

@@ -4,15 +4,26 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from consumer.digest import digest_of
-from tests.container.conftest import MAX_RECEIVES, ROOT, Consumer, Spine, eventually, free_port
+from consumer.watermark import late_after_ms
+from tests.container.conftest import (
+    MAX_RECEIVES,
+    ROOT,
+    WATERMARK_SECONDS,
+    Consumer,
+    Spine,
+    eventually,
+    free_port,
+)
 
 MakeSpine = Callable[..., Spine]
+LATE_MS = late_after_ms(WATERMARK_SECONDS)
 pytestmark = pytest.mark.emulator
 
 
@@ -211,6 +222,152 @@ def test_a_task_that_was_paused_past_its_lease_loses_the_slot_and_nothing_is_los
     assert successor.stop() == 0
     paused.ready()
     assert paused.json("/state")["digest"] == digest_of([("during", during)])
+
+
+def watermarks(spine: Spine) -> list[dict[str, Any]]:
+    items = spine.dynamodb.scan(TableName=spine.name)["Items"]
+    return [item for item in items if item["id"]["S"].startswith("statecast:watermark:")]
+
+
+def test_watermarks_go_the_way_of_changes_and_are_none(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    spine.forward_by_lambda()
+    spine.forward_by_pipe()
+    first, second = spine.consumer().ready(), spine.consumer().ready()
+    eventually(lambda: len(watermarks(spine)) >= 3, "three rounds")
+    rounds = {item["id"]["S"]: int(item["round"]["N"]) for item in watermarks(spine)}
+    assert rounds == {f"statecast:watermark:{number % 16}": number for number in rounds.values()}
+    for consumer in (first, second):
+        state = consumer.json("/state")
+        assert (state["mode"], state["fallbacks"], state["items"]) == ("push", 0, 0)
+        assert set(state["lag"]) == {"lambda", "pipe"}
+        eventually(
+            lambda consumer=consumer: max(consumer.json("/state")["lag"].values()) < LATE_MS, "both in time"
+        )
+        assert not consumer.logged("delivery")
+        told = consumer.logged("watermark")
+        assert {line["forwarder"] for line in told} == {"lambda", "pipe"}
+        assert {line["table"] for line in told} == {spine.name}
+    lease = spine.leases()[first.json("/state")["slot"]]
+    assert set(lease["lag"]["M"]) == {"lambda", "pipe"}
+    assert int(lease["watermark"]["N"]) > int(lease["leasedAt"]["N"])
+
+
+def test_the_death_of_any_task_delays_no_watermark(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    spine.forward_by_lambda()
+    doomed, other = spine.consumer().ready(), spine.consumer().ready()
+    doomed.process.kill()
+    died_at = int(time.time() * 1000)
+    eventually(lambda: other.json("/state")["watermark"] > died_at + LATE_MS, "watermarks go on")
+    assert (other.json("/state")["fallbacks"], other.logged("push is late")) == (0, [])
+
+
+def test_while_the_push_path_is_cut_the_table_is_polled_until_push_is_back(make_spine: MakeSpine) -> None:
+    spine = make_spine(slots=1)
+    spine.forward_by_lambda()
+    gone = spine.write("deleted")
+    consumer = spine.consumer().ready()
+    spine.cut()
+    cut_at = int(time.time() * 1000)
+    put = spine.write("put")
+    spine.delete("deleted")
+    eventually(lambda: set(consumer.json("/state/items")) == {"put"}, "the changes, without a message")
+    assert (consumer.json("/state")["mode"], consumer.json("/healthz")) == (
+        "poll",
+        {"status": "healthy", "reasons": [], "mode": "poll"},
+    )
+    assert consumer.get("/readyz")[0] == 200
+    [late] = consumer.logged("push is late")
+    assert late["at"] - cut_at < LATE_MS + 1_000
+    polled = [line for line in consumer.logged("delivery") if line["forwarder"] == "poll"]
+    assert {(line["change"], line["id"], line["version"]) for line in polled} == {
+        ("put", "put", put),
+        ("delete", "deleted", gone + 1),
+    }
+    lease = eventually(
+        lambda: next((lease for lease in spine.leases().values() if lease["mode"]["S"] == "poll"), None),
+        "the mode in the lease",
+    )
+    assert (lease["ready"]["BOOL"], lease["fallbacks"]["N"]) == (True, "1")
+
+    spine.mend()
+    eventually(lambda: consumer.json("/state")["mode"] == "push", "push is back")
+    back = spine.write("back")
+    digest = digest_of([("put", put), ("back", back)])
+    eventually(lambda: consumer.json("/state")["digest"] == digest, "the change by push")
+    assert [line["forwarder"] for line in consumer.logged("delivery") if line["id"] == "back"] == ["lambda"]
+    state = consumer.json("/state")
+    assert (state["fallbacks"], state["repairs"], state["counts"]["poll"]["applied"]) == (1, 0, 2)
+
+
+def test_a_task_that_starts_while_the_push_path_is_cut_is_ready_by_polling(make_spine: MakeSpine) -> None:
+    spine = make_spine(slots=1)
+    spine.forward_by_lambda()
+    spine.cut()
+    consumer = spine.consumer()
+    reasons = eventually(lambda: consumer.json("/readyz").get("reasons"), "an answer")
+    eventually(
+        lambda: [reason["code"] for reason in consumer.json("/readyz")["reasons"]] == ["no-watermark"],
+        f"unready for want of a watermark, not {reasons}",
+    )
+    assert consumer.ready().json("/state")["mode"] == "poll"
+
+
+def test_one_forwarder_that_is_dead_shows_and_changes_nothing_else(make_spine: MakeSpine) -> None:
+    spine = make_spine(slots=1)
+    spine.forward_by_lambda()
+    spine.forward_by_pipe()
+    consumer = spine.consumer().ready()
+    spine.end_pipe()
+    eventually(lambda: consumer.json("/state")["lag"]["pipe"] > 2 * LATE_MS, "the pipe's lag")
+    version = spine.write("put")
+    eventually(lambda: consumer.json("/state/items").get("put", {}).get("version") == version, "the change")
+    state = consumer.json("/state")
+    assert (state["mode"], state["fallbacks"]) == ("push", 0)
+    assert state["lag"]["lambda"] < LATE_MS
+    assert max(line["watermarkLag"] for line in consumer.logged("watermark")) > LATE_MS
+
+
+def test_a_message_that_another_deleted_is_repaired_and_counted(make_spine: MakeSpine) -> None:
+    spine = make_spine(slots=1)
+    spine.forward_by_lambda()
+    # A short poll, so that none is open while the task is paused.
+    consumer = spine.consumer(STATECAST_LONG_POLL_SECONDS="0", STATECAST_RESCAN_SECONDS="1").ready()
+    consumer.process.send_signal(signal.SIGSTOP)
+    try:
+        # As a former lessee does that was paused between its last look at the lease and its delete.
+        version = spine.write("stolen")
+
+        def steal() -> bool:
+            messages = spine.sqs.receive_message(QueueUrl=spine.queues[0]).get("Messages", [])
+            for message in messages:
+                spine.sqs.delete_message(QueueUrl=spine.queues[0], ReceiptHandle=message["ReceiptHandle"])
+            return any("stolen" in message["Body"] for message in messages)
+
+        eventually(steal, "the message")
+    finally:
+        consumer.process.send_signal(signal.SIGCONT)
+    eventually(lambda: consumer.json("/state")["digest"] == digest_of([("stolen", version)]), "the repair")
+    eventually(lambda: consumer.json("/state")["repairs"] == 1, "its count")
+    [line] = consumer.logged("repaired")
+    assert (line["id"], line["version"], line["repairs"]) == ("stolen", version, 1)
+    eventually(lambda: int(spine.leases()["00"]["repairs"]["N"]) == 1, "the count in the lease")
+
+
+def test_without_forwarders_tasks_poll_and_lease_numbers(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    first, second = spine.consumer().ready(), spine.consumer().ready()
+    assert {consumer.json("/state")["slot"] for consumer in (first, second)} == {"00", "01"}
+    version = spine.write("put")
+    for consumer in (first, second):
+        eventually(lambda consumer=consumer: "put" in consumer.json("/state/items"), "the change")
+        state = consumer.json("/state")
+        assert (state["mode"], state["lag"], state["digest"]) == ("poll", {}, digest_of([("put", version)]))
+        assert [line["forwarder"] for line in consumer.logged("delivery")] == ["poll"]
+    spine.delete("put")
+    eventually(lambda: not first.json("/state/items") and not second.json("/state/items"), "the delete")
+    assert watermarks(spine) == []
 
 
 def test_metrics_are_in_prometheus_text_format(make_spine: MakeSpine) -> None:
