@@ -15,30 +15,32 @@ if TYPE_CHECKING:
     from mypy_boto3_logs.type_defs import GetLogEventsRequestTypeDef
 
 POLL_S = 0.5
+POLL = "poll"
+"""The forwarder of what came by none: a poll found it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message that a task handled. Clocks in Unix milliseconds."""
+    """One message that a task handled, or a change that it found by a poll. Clocks in Unix milliseconds.
+
+    A poll has no message, so no queue's clocks. It tells the newest state of an item alone, and a delete by
+    the version after the one that was held.
+    """
 
     task: str
     slot: str
-    message: str
+    message: str | None
     forwarder: str
     outcome: str
+    change: str
     id: str
     version: int
-    sns_at: int
-    sqs_sent_at: int
-    sqs_first_received_at: int
+    sns_at: int | None
+    sqs_sent_at: int | None
+    sqs_first_received_at: int | None
     received_at: int
     applied_at: int
-    receives: int
-
-    @property
-    def expectation(self) -> "Expectation":
-        """What it fulfils."""
-        return Expectation(self.id, self.version, self.task, self.forwarder)
+    receives: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,11 @@ class DeliveryLog:
 
 
 def collect(
-    log: DeliveryLog, expected: Collection[Expectation], patience_s: float, advance: Callable[[int], None]
+    log: DeliveryLog,
+    expected: Collection[Expectation],
+    fulfilled: Callable[[list[Delivery]], set[Expectation]],
+    patience_s: float,
+    advance: Callable[[int], None],
 ) -> list[Delivery]:
     """Read until every expected delivery is there, or nothing expected has come for `patience_s`.
 
@@ -143,7 +149,7 @@ def collect(
     while True:
         news = log.read()
         deliveries.extend(news)
-        if found := missing & {delivery.expectation for delivery in news}:
+        if found := missing & fulfilled(news):
             missing -= found
             advance(len(found))
             deadline = time.monotonic() + patience_s

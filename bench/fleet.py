@@ -32,6 +32,8 @@ class Lease:
     items: int
     digest: str
     lag: dict[str, int]
+    fallbacks: int = 0
+    repairs: int = 0
 
 
 def live_leases(dynamodb: "DynamoDBClient", table: str) -> list[Lease]:
@@ -46,6 +48,8 @@ def live_leases(dynamodb: "DynamoDBClient", table: str) -> list[Lease]:
             mode=item.get("mode", {}).get("S", ""),
             items=int(item.get("items", {}).get("N", "0")),
             digest=item.get("digest", {}).get("S", ""),
+            fallbacks=int(item.get("fallbacks", {}).get("N", "0")),
+            repairs=int(item.get("repairs", {}).get("N", "0")),
             lag={name: int(lag["N"]) for name, lag in item.get("lag", {}).get("M", {}).items()},
         )
         for item in _scan(dynamodb, table)

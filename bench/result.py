@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from bench.deliveries import Delivery
+from bench.deliveries import POLL, Delivery
 from bench.statistics import (
     Arrival,
     Distribution,
@@ -22,6 +22,7 @@ from bench.statistics import (
     coarse_sns_clock,
     distribution,
     expectations,
+    fulfilled,
     join,
     measure,
 )
@@ -100,7 +101,7 @@ def conclude(observed: Observation) -> Result:
     arrivals = join(observed.writes, observed.deliveries)
     sns_clock = not coarse_sns_clock(observed.deliveries)
     warm_up = expectations(observed.warm_up, observed.tasks, observed.variants)
-    arrived = {delivery.expectation for delivery in observed.deliveries}
+    arrived = fulfilled(observed.warm_up, observed.deliveries)
     return Result(
         observation=observed,
         arrivals=arrivals,
@@ -126,7 +127,8 @@ def _notes(observed: Observation, *, sns_clock: bool) -> Iterator[str]:
     if left or came:
         yield f"The fleet changed: {len(left)} of its {len(observed.tasks)} tasks left, {len(came)} came."
     made = {(write.id, write.version) for write in (*observed.warm_up, *observed.writes)}
-    if strays := {(delivery.id, delivery.version) for delivery in observed.deliveries} - made:
+    came = {(one.id, one.version) for one in observed.deliveries if one.forwarder != POLL}
+    if strays := came - made:
         yield f"{len(strays)} changes were delivered that no acknowledged write made."
 
 

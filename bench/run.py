@@ -21,7 +21,7 @@ from bench.fleet import await_converged, await_ready, live_leases
 from bench.report import page, show
 from bench.result import Observation, conclude, save
 from bench.stack import Stack, find
-from bench.statistics import acknowledged, expectations
+from bench.statistics import acknowledged, expectations, fulfilled
 from bench.workload import PlannedWrite
 from bench.writer import TableEntry, Write, now_ms, write_on_schedule
 
@@ -100,7 +100,13 @@ def observe(
     def follow(description: str, made: Sequence[Write]) -> list[Delivery]:
         expected = expectations(made, tasks, variants)
         bar = progress.add_task(description, total=len(expected))
-        return collect(log, expected, patience_s, lambda found: progress.advance(bar, found))
+        return collect(
+            log,
+            expected,
+            lambda news: fulfilled(made, news),
+            patience_s,
+            lambda found: progress.advance(bar, found),
+        )
 
     seeds, plan = workload.seeds(prefix), workload.plan(writes, seed, prefix)
     keys = set() if keep_items else {write.id for write in (*seeds, *plan)}

@@ -24,6 +24,8 @@ class Outputs(BaseModel):
 
     table: str
     stream_arn: str
+    topic_arn: str
+    slots: list[dict[str, str]]
     leases_table: str
     cluster: str
     service: str

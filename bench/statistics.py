@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.deliveries import Delivery, Expectation
+from bench.deliveries import POLL, Delivery, Expectation
 from bench.writer import Write
 
 HOPS: dict[str, tuple[str, str]] = {
@@ -40,8 +40,20 @@ class Arrival:
     write: Write
     delivery: Delivery
 
-    def took(self, hop: str) -> int:
-        """Milliseconds; negative where the two ends' clocks disagree."""
+    @property
+    def expectation(self) -> Expectation:
+        """What it fulfils."""
+        return Expectation(
+            self.write.id, self.write.version or 0, self.delivery.task, self.delivery.forwarder
+        )
+
+    @property
+    def total(self) -> int:
+        """Milliseconds from the write until it was applied."""
+        return self.delivery.applied_at - self.write.written_at
+
+    def took(self, hop: str) -> int | None:
+        """Milliseconds; negative where the two ends' clocks disagree, None where there is no clock."""
         # A REMOVE carries the previous write's clock, so every write is timed by the writer's own log.
         clocks = {
             "written": self.write.written_at,
@@ -50,8 +62,8 @@ class Arrival:
             "sqs_received": self.delivery.sqs_first_received_at,
             "applied": self.delivery.applied_at,
         }
-        start, end = HOPS[hop]
-        return clocks[end] - clocks[start]
+        start, end = (clocks[clock] for clock in HOPS[hop])
+        return None if start is None or end is None else end - start
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +120,44 @@ def expectations(writes: Iterable[Write], tasks: Iterable[str], variants: Iterab
 
 
 def join(writes: Iterable[Write], deliveries: Iterable[Delivery]) -> list[Arrival]:
-    """Deliveries of these writes, as they were applied in time; a write is known by its id and version."""
-    made = {(write.id, write.version): write for write in writes}
-    known = ((made.get((delivery.id, delivery.version)), delivery) for delivery in deliveries)
-    arrivals = [Arrival(write, delivery) for write, delivery in known if write]
-    return sorted(arrivals, key=lambda arrival: arrival.delivery.applied_at)
+    """Deliveries of these writes, as they were applied in time.
+
+    A message tells of the write with its id and version. A poll sees the newest state alone: it tells of all
+    writes to the item that it has not told of, up to that version; or up to the last delete made by then.
+    """
+    made: defaultdict[str, list[Write]] = defaultdict(list)
+    for write in acknowledged(writes):
+        made[write.id].append(write)
+    told: defaultdict[tuple[str, str], int] = defaultdict(int)
+    arrivals: list[Arrival] = []
+    for delivery in sorted(deliveries, key=lambda delivery: delivery.applied_at):
+        since, until = delivery.version - 1, delivery.version
+        if delivery.forwarder == POLL:
+            since = told[delivery.task, delivery.id]
+            if delivery.change == "delete":
+                deletes = [write for write in made[delivery.id] if write.kind == "delete"]
+                versions = [
+                    write.version or 0 for write in deletes if write.written_at <= delivery.applied_at
+                ]
+                until = max([until, *versions])
+            told[delivery.task, delivery.id] = max(since, until)
+        told_of = (write for write in made[delivery.id] if since < (write.version or 0) <= until)
+        arrivals += [Arrival(write, delivery) for write in told_of]
+    return arrivals
+
+
+def fulfilled(writes: Iterable[Write], deliveries: Iterable[Delivery]) -> set[Expectation]:
+    """What was expected of these writes and has come."""
+    return {arrival.expectation for arrival in join(writes, deliveries)}
 
 
 def coarse_sns_clock(deliveries: Iterable[Delivery]) -> bool:
     """Whether SNS gives whole seconds only: milliseconds computed from its clock would mean nothing."""
-    taken = {(delivery.id, delivery.version, delivery.forwarder): delivery.sns_at for delivery in deliveries}
+    taken = {
+        (delivery.id, delivery.version, delivery.forwarder): moment
+        for delivery in deliveries
+        if (moment := delivery.sns_at) is not None
+    }
     return len(taken) >= COARSE_AFTER and all(moment % 1000 == 0 for moment in taken.values())
 
 
@@ -133,7 +173,7 @@ def measure(
     own = [a for a in arrivals if a.delivery.forwarder == variant and a.delivery.task in tasks]
     first: dict[Expectation, Arrival] = {}
     for arrival in own:
-        first.setdefault(arrival.delivery.expectation, arrival)
+        first.setdefault(arrival.expectation, arrival)
     expected = acknowledged(writes)
     lost = [
         Loss(write, task, variant)
@@ -142,7 +182,9 @@ def measure(
         if Expectation(write.id, write.version or 0, task, variant) not in first
     ]
     took = {
-        hop: [arrival.took(hop) for arrival in first.values()] if sns_clock or "sns" not in ends else []
+        hop: [took for arrival in first.values() if (took := arrival.took(hop)) is not None]
+        if sns_clock or "sns" not in ends
+        else []
         for hop, ends in HOPS.items()
     }
     return VariantResult(

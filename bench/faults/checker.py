@@ -1,9 +1,8 @@
 """What became of every acknowledged write, in the manner of jepsen's set-full. Pure; clocks in Unix ms."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from bench.deliveries import Delivery
@@ -106,13 +105,10 @@ def lives(samples: Iterable[Sample]) -> list[Life]:
     return [Life(task, leased_at, moments[0], moments[-1]) for (task, leased_at), moments in seen.items()]
 
 
-def fallbacks(samples: Iterable[Sample]) -> int:
-    """How often a task went from push to polling."""
-    modes: defaultdict[str, list[str]] = defaultdict(list)
-    for sample in samples:
-        for lease in sample.leases:
-            modes[lease.task].append(lease.mode)
-    return sum(pair == ("push", "poll") for of in modes.values() for pair in pairwise(of))
+def counted(samples: Iterable[Sample], count: Callable[[Lease], int]) -> int:
+    """What the tenures have counted, by the last that each was seen to tell."""
+    last = {(lease.task, lease.leased_at): count(lease) for sample in samples for lease in sample.leases}
+    return sum(last.values())
 
 
 def behind(writes: Iterable[Write], deliveries: Iterable[Delivery], of: Iterable[Life]) -> list[Behind]:

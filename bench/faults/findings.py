@@ -16,8 +16,8 @@ from bench.faults.checker import (
     Struck,
     behind,
     check,
+    counted,
     explained,
-    fallbacks,
     lives,
     recovery_ms,
 )
@@ -67,7 +67,8 @@ def conclude(
         "deliveries": len(deliveries),
         **{kind: kinds.count(kind) for kind in ("lost", "stale", "resurrected")},
         "converged": converged,
-        "fallback_entries": fallbacks(samples),
+        "fallbacks": counted(samples, lambda lease: lease.fallbacks),
+        "repairs": counted(samples, lambda lease: lease.repairs),
         "start_to_ready_ms": asdict(distribution(waits)),
         "dead_letters": dead_letters,
         "faults": [asdict(one) | {"recovery_ms": recovery_ms(one, samples, late)} for one in struck],
@@ -113,7 +114,7 @@ def show(found: Mapping[str, Any], first: int, console: Console) -> None:
     for line in (
         f"{found['writes']} writes acknowledged, {found['tasks']} tasks at the end: {counts}",
         f"behind for more than 2 s: {len(late)} times, {late.count(False)} unexplained",
-        f"fallbacks to polling: {found['fallback_entries']}",
+        f"{found['fallbacks']} fallbacks to polling, {found['repairs']} repairs",
         f"process start → ready: p50 {ready['p50']} ms, at worst {ready['max']} ms ({ready['count']} tasks)",
     ):
         console.print(line, highlight=False, soft_wrap=True)

@@ -31,11 +31,6 @@ class System:
     local: LocalStack
     proxy: Proxy
 
-    @property
-    def outputs(self) -> dict[str, Any]:
-        """All of the stack's outputs."""
-        return self.local.status()["outputs"]
-
     def ready(self) -> list[Lease]:
         """The leases of ready tasks."""
         found = live_leases(self.stack.client("dynamodb"), self.stack.outputs.leases_table)
@@ -128,7 +123,7 @@ def one_forwarder_cut(system: System, random: Random) -> Iterator[Hit]:
 def killed(system: System, random: Random) -> Iterator[Hit]:
     """SIGKILL to a task that has received messages and not yet deleted them."""
     lease, pid = _victim(system, random)
-    queue, in_hand = system.outputs["slots"][int(lease.slot)]["queueUrl"], 0
+    queue, in_hand = system.stack.outputs.slots[int(lease.slot)]["queueUrl"], 0
     for _ in range(TRIES):
         os.kill(pid, signal.SIGSTOP)
         time.sleep(0.02)  # for a call that is under way to end
@@ -185,10 +180,10 @@ def swapped(system: System, _: Random) -> Iterator[Hit]:
 @contextmanager
 def malformed(system: System, random: Random) -> Iterator[Hit]:
     """Messages that no task can apply, of several kinds."""
-    outputs, sns = system.outputs, system.stack.client("sns")
+    outputs, sns = system.stack.outputs, system.stack.client("sns")
     item = {"id": {"S": "malformed"}, "version": {"N": "1"}}
     change: dict[str, Any] = {"Keys": {"id": item["id"]}, "NewImage": item}
-    record = {"eventName": "MODIFY", "eventSourceARN": outputs["streamArn"], "dynamodb": change}
+    record = {"eventName": "MODIFY", "eventSourceARN": outputs.stream_arn, "dynamodb": change}
     kinds = [
         "not JSON {",
         "[]",
@@ -201,7 +196,7 @@ def malformed(system: System, random: Random) -> Iterator[Hit]:
     ]
     for _ in range(MALFORMED):
         kind = random.choice(kinds)
-        sns.publish(TopicArn=outputs["topicArn"], Message=kind if isinstance(kind, str) else json.dumps(kind))
+        sns.publish(TopicArn=outputs.topic_arn, Message=kind if isinstance(kind, str) else json.dumps(kind))
     yield Hit(f"{MALFORMED} messages of {len(kinds)} kinds", over_ms=now_ms())
 
 

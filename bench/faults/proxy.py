@@ -55,9 +55,7 @@ class Proxy:
 @contextmanager
 def started(upstream: str) -> Iterator[Proxy]:
     """A proxy in front of `upstream`, on a free loopback port."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     proxy = Proxy(f"http://{HOST}:{port}")
     process = subprocess.Popen(
         [sys.executable, "-m", "microburst", "--host", HOST, "--port", port, "--upstream", upstream],
@@ -78,3 +76,10 @@ def started(upstream: str) -> Iterator[Proxy]:
     finally:
         process.terminate()
         process.wait()
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]

@@ -146,7 +146,7 @@ def observe(
 @contextmanager
 def rerouted(system: System, patience_s: float) -> Iterator[None]:
     """Tasks and function make their calls through the proxy; at the end all is as it was."""
-    service, slots = system.service(), len(system.outputs["slots"])
+    service, slots = system.service(), len(system.stack.outputs.slots)
     most = service["desiredCount"] * 3 // 2
     if slots < 2 * most:
         raise ExperimentError(
@@ -216,7 +216,7 @@ def held(system: System) -> dict[str, Held]:
 
 def dead_letters(system: System) -> dict[str, int]:
     """How many messages the dead-letter queue of each slot holds."""
-    queues = {f"{number:02}": slot["dlqUrl"] for number, slot in enumerate(system.outputs["slots"])}
+    queues = {f"{number:02}": slot["dlqUrl"] for number, slot in enumerate(system.stack.outputs.slots)}
     return {slot: system.depth(url) for slot, url in queues.items()}
 
 

@@ -56,7 +56,7 @@ def arrival(result: Result) -> go.Figure:
     """The share of deliveries that had been applied so many milliseconds after the write."""
     figure = go.Figure()
     for (name, variant), colour in zip(result.variants.items(), COLOURS, strict=False):
-        ordered = sorted(arrival.took("write_to_applied") for arrival in variant.arrivals)
+        ordered = sorted(arrival.total for arrival in variant.arrivals)
         # Two hundred points draw the body; the last hundred deliveries are the tail, each a point of its own.
         count = len(ordered)
         ranks = sorted({*range(0, count, max(1, count // 200)), *range(max(0, count - 100), count)})
@@ -84,7 +84,7 @@ def timeline(result: Result) -> go.Figure:
         last: dict[int, int] = {}
         for one in variant.arrivals:
             at = one.write.scheduled_at - begin
-            last[at] = max(last.get(at, 0), one.took("write_to_applied"))
+            last[at] = max(last.get(at, 0), one.total)
         figure.add_scatter(
             x=[at / 1000 for at in last],
             y=list(last.values()),
@@ -102,6 +102,8 @@ def _mean_hops(variant: VariantResult) -> dict[str, float]:
     names = ("forward", "sns", "sqs", "apply")
     if variant.ms["forward"].mean is None:
         names = ("write_to_queue", "sqs", "apply")
+    if variant.ms["apply"].mean is None:  # a poll has no queue
+        names = ("write_to_applied",)
     means = {name: variant.ms[name].mean for name in names}
     return {name.replace("_", " "): mean for name, mean in means.items() if mean is not None}
 

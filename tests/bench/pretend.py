@@ -33,6 +33,8 @@ class PretendStack:
             {
                 "table": "state",
                 "streamArn": "arn:aws:dynamodb:eu-south-1:1:table/state/stream/2026",
+                "topicArn": "arn:aws:sns:eu-south-1:1:changes",
+                "slots": [{"queueUrl": "queue", "dlqUrl": "dlq", "alarmName": "alarm"}],
                 "leasesTable": "leases",
                 "cluster": "cluster",
                 "service": "service",
@@ -72,6 +74,7 @@ class PretendStack:
                     "message": "m",
                     "forwarder": forwarder,
                     "outcome": "applied",
+                    "change": "put",
                     "id": item_id,
                     "version": version,
                     "snsAt": now // self.sns_clock_ms * self.sns_clock_ms,

@@ -1,5 +1,7 @@
 """Writes and deliveries of a run that never took place."""
 
+from dataclasses import replace
+
 from bench.deliveries import Delivery
 from bench.result import Observation, Result, conclude
 from bench.workload import Kind
@@ -25,6 +27,7 @@ def delivery(
         message="m",
         forwarder=forwarder,
         outcome=outcome,
+        change="delete" if of.kind == "delete" else "put",
         id=of.id,
         version=of.version or 0,
         sns_at=applied - 70,
@@ -33,6 +36,16 @@ def delivery(
         received_at=applied - 9,
         applied_at=applied,
         receives=1,
+    )
+
+
+def polled(of: Write, task: str = "task/0", after: int = 100, version: int | None = None) -> Delivery:
+    """The same, found by a poll; a delete may have another version than the one that was made."""
+    return replace(
+        delivery(of, task, "poll", after),
+        message=None,
+        version=of.version or 0 if version is None else version,
+        **dict.fromkeys(("sns_at", "sqs_sent_at", "sqs_first_received_at", "receives")),
     )
 
 

@@ -12,8 +12,8 @@ from bench.faults.checker import (
     Struck,
     behind,
     check,
+    counted,
     explained,
-    fallbacks,
     lives,
     merged,
     recovery_ms,
@@ -96,12 +96,13 @@ def test_a_life_is_a_tenure_for_as_long_as_its_task_was_ready() -> None:
     assert lives(samples) == [Life("task/0", 0, 2, 3), Life("task/0", 4, 5, 5)]
 
 
-def test_each_turn_from_push_to_polling_is_counted_by_task() -> None:
-    modes = [("push", "push"), ("poll", "push"), ("poll", "poll"), ("push", "poll"), ("poll", "push")]
+def test_counts_are_of_tenures_by_their_last_word() -> None:
+    told = [[(0, 1)], [(0, 2)], [(0, 2), (5, 0)], [(5, 1)]]
     samples = [
-        Sample(at, 2, [lease("a", mode=one), lease("b", mode=other)]) for at, (one, other) in enumerate(modes)
+        Sample(at, 1, [replace(lease(leased_at=since), fallbacks=count) for since, count in leases])
+        for at, leases in enumerate(told)
     ]
-    assert fallbacks(samples) == 3
+    assert counted(samples, lambda lease: lease.fallbacks) == 3
 
 
 LIFE = Life("task/0", START, START + 100, START + 60_000)

@@ -70,8 +70,8 @@ def test_otherwise_the_outputs_come_from_pulumi_and_the_calls_go_to_aws(
         ),
         (
             (0, json.dumps({"table": "state"}), ""),
-            "stack 'dev' lacks the outputs streamArn, leasesTable, cluster, service, logGroup, variants: did "
-            "its `pulumi up` complete, and is it statecast's?",
+            "stack 'dev' lacks the outputs streamArn, topicArn, slots, leasesTable, cluster, service, "
+            "logGroup, variants: did its `pulumi up` complete, and is it statecast's?",
         ),
     ],
 )

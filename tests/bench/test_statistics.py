@@ -19,7 +19,7 @@ from bench.statistics import (
     percentile,
 )
 from bench.writer import Write
-from tests.bench.synthetic import START, delivery, write
+from tests.bench.synthetic import START, delivery, polled, write
 
 milliseconds = st.lists(st.integers(-5000, 5000), min_size=1)
 
@@ -152,3 +152,38 @@ def test_whole_seconds_in_many_messages_are_a_coarse_clock(messages: int, finest
     deliveries.append(replace(delivery(write(messages)), sns_at=finest))
     assert coarse_sns_clock(deliveries) is coarse
     assert coarse_sns_clock([*deliveries, *deliveries]) is coarse  # copies of a message share its clock
+
+
+def poll_row(writes: Sequence[Write], deliveries: Sequence[Delivery]) -> VariantResult:
+    return measure("poll", writes, ["task/0"], join(writes, deliveries), sns_clock=True)
+
+
+def test_a_poll_delivers_every_version_up_to_the_one_that_it_sees() -> None:
+    writes = [write(0), write(1), write(2), write(3)]
+    got = poll_row(writes, [polled(writes[2], after=500), polled(writes[3], after=700)])
+    assert (got.delivered, got.lost, got.duplicates, got.out_of_order) == (4, [], 0, 0)
+    assert sorted(arrival.total for arrival in got.arrivals) == [500, 700, 1500, 2500]
+    assert {hop: took.count for hop, took in got.ms.items() if took.count} == {"write_to_applied": 4}
+
+
+def test_a_version_above_the_last_poll_is_lost() -> None:
+    writes = [write(0), write(1)]
+    assert [loss.write.number for loss in poll_row(writes, [polled(writes[0])]).lost] == [1]
+
+
+def test_an_absence_delivers_the_delete_and_what_was_never_seen_before_it() -> None:
+    writes = [write(0), write(1), write(2, kind="delete"), write(3, version=9)]
+    seen = [polled(writes[0]), polled(writes[2], version=2)]
+    assert [loss.write.number for loss in poll_row(writes, seen).lost] == [3]
+    assert poll_row(writes, [*seen, polled(writes[3])]).lost == []
+
+
+def test_an_absence_delivers_no_later_delete() -> None:
+    writes = [write(0), write(1, kind="delete"), write(2, version=9), write(3, version=10, kind="delete")]
+    assert [loss.write.number for loss in poll_row(writes, [polled(writes[1])]).lost] == [2, 3]
+
+
+def test_what_a_poll_found_is_nothing_that_a_forwarder_delivered() -> None:
+    one = write(0)
+    assert row([one], [polled(one)]).delivered == 0
+    assert row([one], [polled(one), delivery(one)]).lost == []
