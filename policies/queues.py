@@ -2,35 +2,43 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from pulumi_policy import PolicyResource
 
-from .stack import Path, Stack, is_set, known
+from .kinds import (
+    FUNCTION,
+    INVOCATION,
+    METRIC_ALARM,
+    PIPE,
+    QUEUE,
+    REDRIVE_POLICY,
+    RULE_TARGET,
+    SCHEDULE,
+    STREAM_MAPPING,
+    SUBSCRIPTION,
+)
+from .stack import Path, Resource, Stack, UndecidedError, is_set, known, value
 
-QUEUE = "aws:sqs/queue:Queue"
-REDRIVE_POLICY = "aws:sqs/redrivePolicy:RedrivePolicy"
-METRIC_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+DEFAULT_RETENTION_SECONDS = 4 * 24 * 3600
+DEFAULT_VISIBILITY_SECONDS = 30
 
 REDRIVE: Path = ("redrivePolicy", "deadLetterTargetArn")
+DYNAMODB: Path = ("sourceParameters", "dynamodbStreamParameters")
+KINESIS: Path = ("sourceParameters", "kinesisStreamParameters")
 
 FAILURE_DESTINATIONS: tuple[tuple[str, Path], ...] = (
     (QUEUE, REDRIVE),
     (REDRIVE_POLICY, REDRIVE),
-    ("aws:sns/topicSubscription:TopicSubscription", REDRIVE),
-    (
-        "aws:lambda/eventSourceMapping:EventSourceMapping",
-        ("destinationConfig", "onFailure", "destinationArn"),
-    ),
-    (
-        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
-        ("destinationConfig", "onFailure", "destination"),
-    ),
-    ("aws:lambda/function:Function", ("deadLetterConfig", "targetArn")),
-    ("aws:pipes/pipe:Pipe", ("sourceParameters", "dynamodbStreamParameters", "deadLetterConfig", "arn")),
-    ("aws:pipes/pipe:Pipe", ("sourceParameters", "kinesisStreamParameters", "deadLetterConfig", "arn")),
-    ("aws:cloudwatch/eventTarget:EventTarget", ("deadLetterConfig", "arn")),
-    ("aws:scheduler/schedule:Schedule", ("target", "deadLetterConfig", "arn")),
+    (SUBSCRIPTION, REDRIVE),
+    (STREAM_MAPPING, ("destinationConfig", "onFailure", "destinationArn")),
+    (INVOCATION, ("destinationConfig", "onFailure", "destination")),
+    (FUNCTION, ("deadLetterConfig", "targetArn")),
+    (PIPE, (*DYNAMODB, "deadLetterConfig", "arn")),
+    (PIPE, (*KINESIS, "deadLetterConfig", "arn")),
+    (RULE_TARGET, ("deadLetterConfig", "arn")),
+    (SCHEDULE, ("target", "deadLetterConfig", "arn")),
 )
 """What sends its failures to a queue, and where it names the queue, which is thereby a dead letter queue."""
 
@@ -86,6 +94,36 @@ class Queues:
                     for queue in self._stack.referred(alarm, (*metric, "dimensions", "QueueName"), QUEUE):
                         found[queue.urn].append(alarm)
         return found
+
+    @cached_property
+    def dead_letter_alarms(self) -> set[str]:
+        """The alarms that fire on the depth of a dead letter queue."""
+        return {alarm.urn for queue in self.dead_letter for alarm in self.alarms.get(queue, ())}
+
+    def dead_letter_queues(self, sender: PolicyResource) -> list[PolicyResource]:
+        """Where a queue, an `aws.sqs.RedrivePolicy` or a subscription sends its failures.
+
+        Raises UndecidedError where that is outside the stack.
+        """
+        found = self._stack.referred(sender, REDRIVE, QUEUE)
+        if not found and is_set(sender, REDRIVE):
+            raise UndecidedError("its dead letter queue is not in this stack")
+        return found
+
+
+def retention_seconds(queue: Resource) -> float:
+    """How long a queue keeps a message. Raises UndecidedError where that is not known yet."""
+    return float(value(queue, "messageRetentionSeconds") or DEFAULT_RETENTION_SECONDS)
+
+
+def visibility_seconds(queue: Resource) -> float:
+    """How long a queue hides a received message. Raises UndecidedError where that is not known yet."""
+    seconds = value(queue, "visibilityTimeoutSeconds")
+    return float(DEFAULT_VISIBILITY_SECONDS if seconds is None else seconds)
+
+
+queues_of = lru_cache(maxsize=1)(Queues)
+"""The queues of a stack, worked out once for all of its resources."""
 
 
 def _metrics(alarm: PolicyResource) -> Iterator[tuple[Path, str]]:

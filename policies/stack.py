@@ -1,9 +1,10 @@
-"""A stack's resources as a rule sees them at preview: what is known, and what depends on what.
+"""Resources as a rule sees them: what is known of them, and what depends on what.
 
-Before a first deployment most of what a resource will say of itself is unknown. Of a property that is made
-from such values, only the resources that it is made from are known. So **a property counts as set if it is
-known, or if it is unknown and made from a resource of a type that belongs there**. Unknown and made from
-nothing is not set: the AWS provider says so of every optional property that AWS itself may fill in.
+A rule on one resource sees its inputs, and a rule on a stack all outputs. Before a first deployment most of
+them are unknown. Of a property that is made from such values, only the resources that it is made from are
+known, and only to a rule on a stack. So **a property counts as set if it is known, or if it is unknown and
+made from a resource of a type that belongs there**. An output that is unknown and made from nothing is not
+set: the AWS provider says so of every optional property that AWS itself may fill in.
 """
 
 import json
@@ -12,25 +13,44 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pulumi_policy import PolicyResource
-from pulumi_policy.proxy import UnknownValueError
+from pulumi_policy import PolicyResource, ResourceValidationArgs, proxy
+
+Resource = PolicyResource | ResourceValidationArgs
 
 Path = tuple[str | int, ...]
 """Where a value stands in a resource's properties. A step into a string reads it as a JSON document."""
 
 _UNKNOWN: Final = object()
+# A remediation is given these where every other rule is given an exception.
+_SENTINELS: Final = {value for name, value in vars(proxy).items() if name.startswith("UNKNOWN_")}
 
 
-def known(resource: PolicyResource, *path: str | int) -> Any:
+class UndecidedError(Exception):
+    """What a rule needs to know of a resource is not known yet, or nowhere in the stack: the message says."""
+
+
+def known(resource: Resource, *path: str | int) -> Any:
     """The value at a path; None where it is not set or not known yet."""
     value = _look(resource, path)
     return None if value is _UNKNOWN else value
 
 
-def is_set(resource: PolicyResource, path: Path, *types: str) -> bool:
-    """Whether there is a value at a path: a known one, or one made from a resource of one of the types."""
-    value = _look(resource, path)
-    return bool(_made_from(resource, path, types)) if value is _UNKNOWN else bool(value)
+def value(resource: Resource, *path: str | int) -> Any:
+    """The value at a path; None where it is not set. Raises UndecidedError where it is not known yet."""
+    found = _look(resource, path)
+    if found is not _UNKNOWN:
+        return found
+    if is_set(resource, path):
+        raise UndecidedError(f"{path[0]} is not known before it is made")
+    return None
+
+
+def is_set(resource: Resource, path: Path, *types: str) -> bool:
+    """Whether there is a value at a path: a known one, or one made from a resource (of one of the types)."""
+    found = _look(resource, path)
+    if found is not _UNKNOWN:
+        return bool(found)
+    return isinstance(resource, ResourceValidationArgs) or bool(_made_from(resource, path, types))
 
 
 class Stack:
@@ -42,40 +62,43 @@ class Stack:
             self._by_type[resource.resource_type].append(resource)
         self._by_name: dict[str, dict[str, list[PolicyResource]]] = {}
 
-    def of_type(self, resource_type: str) -> list[PolicyResource]:
-        """Every resource of a type."""
-        return self._by_type.get(resource_type, [])
+    def of_type(self, *resource_types: str) -> list[PolicyResource]:
+        """Every resource of these types."""
+        return [resource for each in resource_types for resource in self._by_type.get(each, ())]
+
+    def named(self, name: str, resource_type: str) -> list[PolicyResource]:
+        """The resources of a type that have a name; it must be known."""
+        if resource_type not in self._by_name:
+            names: dict[str, list[PolicyResource]] = defaultdict(list)
+            for resource in self.of_type(resource_type):
+                if isinstance(own := known(resource, "name"), str):
+                    names[own].append(resource)
+            self._by_name[resource_type] = names
+        return self._by_name[resource_type].get(name, [])
 
     def referred(self, resource: PolicyResource, path: Path, resource_type: str) -> list[PolicyResource]:
         """The stack's resources of a type that the name, ARN or URL at a path stands for.
 
         Several, perhaps, while the value is unknown; none where it stands for something outside the stack.
         """
-        value = _look(resource, path)
-        if value is _UNKNOWN:
+        found = _look(resource, path)
+        if found is _UNKNOWN:
             return _made_from(resource, path, (resource_type,))
-        return self._named(resource_type).get(_name(value), []) if isinstance(value, str) else []
-
-    def _named(self, resource_type: str) -> dict[str, list[PolicyResource]]:
-        if resource_type not in self._by_name:
-            names: dict[str, list[PolicyResource]] = defaultdict(list)
-            for resource in self.of_type(resource_type):
-                if isinstance(name := known(resource, "name"), str):
-                    names[name].append(resource)
-            self._by_name[resource_type] = names
-        return self._by_name[resource_type]
+        return self.named(_name(found), resource_type) if isinstance(found, str) else []
 
 
-def _look(resource: PolicyResource, path: Path) -> Any:
-    value: Any = resource.props
+def _look(resource: Resource, path: Path) -> Any:
+    found: Any = resource.props
     for step in path:
         try:
-            value = (json.loads(value) if isinstance(value, str) else value)[step]
-        except UnknownValueError:
+            found = (json.loads(found) if isinstance(found, str) else found)[step]
+        except proxy.UnknownValueError:
             return _UNKNOWN
         except (LookupError, TypeError, ValueError):
             return None  # no such property, or no such document
-    return value
+        if isinstance(found, str) and found in _SENTINELS:
+            return _UNKNOWN
+    return found
 
 
 def _made_from(resource: PolicyResource, path: Path, types: tuple[str, ...]) -> list[PolicyResource]:
@@ -83,10 +106,11 @@ def _made_from(resource: PolicyResource, path: Path, types: tuple[str, ...]) -> 
     return [
         source
         for source in resource.property_dependencies.get(str(path[0]), [])
-        if source.resource_type in types
+        if not types or source.resource_type in types
     ]
 
 
 def _name(reference: str) -> str:
-    """The name in a name, an ARN or a URL."""
-    return re.split("[:/]", reference)[-1]
+    """The name in a name, a URL or an ARN; of a function's alias its function's, of a stream its table's."""
+    found = re.search(r"\bfunction:([^:]+)|\btable/([^/]+)|([^:/]+)$", reference)
+    return next(filter(None, found.groups())) if found else reference

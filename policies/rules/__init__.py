@@ -1,9 +1,22 @@
-"""The rules, each in a file of its own: pass any of them to a `PolicyPack`."""
+"""The rules, all that these modules define: `policies` makes what a `PolicyPack` takes of any of them."""
 
-from pulumi_policy import Policy
+from ..rule import Rule
+from . import (
+    alarms,
+    appsync,
+    dead_letter_queues,
+    ecs,
+    encryption,
+    environment,
+    functions,
+    iam,
+    logs,
+    resource_policies,
+    streams,
+)
 
-from .dlq_alarm_has_actions import dlq_alarm_has_actions
-from .dlq_has_alarm import dlq_has_alarm
-from .queue_has_dlq import queue_has_dlq
-
-RULES: list[Policy] = [queue_has_dlq, dlq_has_alarm, dlq_alarm_has_actions]
+MODULES = (
+    *(dead_letter_queues, alarms, functions, encryption, resource_policies, streams),
+    *(iam, ecs, appsync, logs, environment),
+)
+RULES: list[Rule] = [each for module in MODULES for each in vars(module).values() if isinstance(each, Rule)]

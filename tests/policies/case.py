@@ -1,4 +1,4 @@
-"""A case: a few resources in a stack of many, and those of them that a rule must name.
+"""A case: a few resources in a stack of many, and those of them that a rule must name or cannot decide about.
 
 Each resource's name begins with the `at` that the case is given, so that no two cases share one.
 """
@@ -14,7 +14,7 @@ class Case:
     rule: str
     outcome: str
     build: Build
-    violating: frozenset[str]
+    named: frozenset[str]
 
     @property
     def at(self) -> str:
@@ -34,12 +34,15 @@ class Cases(list[Case]):
     def passes(self, build: Build) -> Build:
         return self._add("passes")(build)
 
+    def undecided(self, *undecided: str) -> Callable[[Build], Build]:
+        return self._add("undecided", *undecided)
+
     def not_applicable(self, build: Build) -> Build:
         return self._add("not applicable")(build)
 
-    def _add(self, outcome: str, *violating: str) -> Callable[[Build], Build]:
+    def _add(self, outcome: str, *named: str) -> Callable[[Build], Build]:
         def add(build: Build) -> Build:
-            self.append(Case(self._rule, outcome, build, frozenset(violating)))
+            self.append(Case(self._rule, outcome, build, frozenset(named)))
             return build
 
         return add

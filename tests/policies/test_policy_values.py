@@ -3,14 +3,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from pulumi_policy import Policy, PolicyResource, StackValidationArgs
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
+from pulumi_policy import PolicyResource, ResourceValidationArgs
+from pulumi_policy.proxy import UNKNOWN_NUMBER_VALUE, UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
-from policies.queues import METRIC_ALARM, QUEUE, Queues
+from policies.kinds import (
+    FUNCTION,
+    METRIC_ALARM,
+    PIPE,
+    QUEUE,
+    QUEUE_POLICY,
+    STREAM_MAPPING,
+    SUBSCRIPTION,
+    TABLE,
+    TOPIC,
+)
+from policies.queues import Queues
+from policies.rule import Rule, policies
 from policies.rules import RULES
-from policies.stack import Stack, is_set, known
+from policies.rules.dead_letter_queues import queue_has_dlq
+from policies.rules.streams import stream_reader_gives_up
+from policies.stack import Stack, UndecidedError, is_set, known, value
 
-TOPIC = "aws:sns/topic:Topic"
 ARN = "arn:aws:sqs:eu-south-1:123456789012:"
 
 
@@ -34,18 +47,63 @@ def resource(
 
 
 def deployed(number: int, *, guarded: bool = True) -> list[PolicyResource]:
-    """A queue with its dead letter queue and alarm, every value known, as `up` and `refresh` show them."""
-    target = json.dumps({"deadLetterTargetArn": f"{ARN}dead-{number}", "maxReceiveCount": 5})
-    return [
-        resource(QUEUE, f"dlq-{number}", {"name": f"dead-{number}", "arn": f"{ARN}dead-{number}"}),
-        resource(
+    """What a change passes on its way to a queue, every value known, as `up` and `refresh` show them."""
+    dead, orders, table = f"{ARN}dead-{number}", f"{ARN}orders-{number}", f"table-{number}"
+    topic, function = (
+        f"arn:aws:sns:eu-south-1:1:changes-{number}",
+        f"arn:aws:lambda:eu-south-1:1:function:f-{number}",
+    )
+    target = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 5})
+    failures = {"onFailure": {"destinationArn": dead}}
+    bounds = {
+        "maximumRetryAttempts": 3.0,
+        "maximumRecordAgeInSeconds": 60.0,
+        "startingPosition": "TRIM_HORIZON",
+    }
+    stream = f"arn:aws:dynamodb:eu-south-1:1:table/{table}/stream/2026-01-01T00:00:00.000"
+    policy = json.dumps(
+        {
+            "Statement": [
+                {
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "*",
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "sns.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+                },
+            ]
+        }
+    )
+    made: list[tuple[str, str, dict[str, Any]]] = [
+        (
             QUEUE,
-            f"queue-{number}",
-            {"name": f"orders-{number}", "redrivePolicy": target if guarded else ""},
+            "dlq",
+            {
+                "name": f"dead-{number}",
+                "arn": dead,
+                "messageRetentionSeconds": 1209600.0,
+                "sqsManagedSseEnabled": True,
+                "policy": policy,
+            },
         ),
-        resource(
+        (
+            QUEUE,
+            "queue",
+            {
+                "name": f"orders-{number}",
+                "redrivePolicy": target if guarded else "",
+                "kmsMasterKeyId": "alias/own",
+            },
+        ),
+        (QUEUE_POLICY, "policy", {"queueUrl": f"https://sqs/1/orders-{number}", "policy": policy}),
+        (
             METRIC_ALARM,
-            f"alarm-{number}",
+            "alarm",
             {
                 "namespace": "AWS/SQS",
                 "metricName": "ApproximateNumberOfMessagesVisible",
@@ -53,30 +111,61 @@ def deployed(number: int, *, guarded: bool = True) -> list[PolicyResource]:
                 "statistic": "Maximum",
                 "comparisonOperator": "GreaterThanThreshold",
                 "threshold": 0.0,
-                "alarmActions": ["arn:aws:sns:eu-south-1:123456789012:alarms"],
+                "treatMissingData": "notBreaching",
+                "alarmActions": [topic],
+            },
+        ),
+        (TOPIC, "topic", {"name": f"changes-{number}", "kmsMasterKeyId": "alias/own", "policy": policy}),
+        (
+            SUBSCRIPTION,
+            "subscription",
+            {"topic": topic, "protocol": "sqs", "endpoint": orders, "redrivePolicy": target},
+        ),
+        (
+            TABLE,
+            "table",
+            {"name": table, "pointInTimeRecovery": {"enabled": True}, "deletionProtectionEnabled": True},
+        ),
+        (FUNCTION, "function", {"name": f"f-{number}", "reservedConcurrentExecutions": -1.0, "timeout": 5.0}),
+        (
+            STREAM_MAPPING,
+            "mapping",
+            {"functionName": f"{function}:live", "eventSourceArn": stream, "destinationConfig": failures}
+            | bounds,
+        ),
+        (STREAM_MAPPING, "reader", {"functionName": function, "eventSourceArn": orders}),
+        (
+            PIPE,
+            "pipe",
+            {
+                "source": stream,
+                "sourceParameters": {
+                    "dynamodbStreamParameters": bounds | {"deadLetterConfig": {"arn": dead}}
+                },
             },
         ),
     ]
+    return [resource(resource_type, f"{name}-{number}", props) for resource_type, name, props in made]
 
 
-def blamed(rule: Policy, resources: list[PolicyResource]) -> list[str]:
-    found: list[str] = []
-    rule.validate(StackValidationArgs(resources), lambda _, urn: found.append(str(urn).split("::")[-1]))
-    return found
+def blamed(rule: Rule, resources: list[PolicyResource]) -> list[str]:
+    judged = list(rule.judge_all(Stack(resources), {}))
+    assert all(isinstance(fix, str) for _, fix in judged), judged
+    return [resource.name for resource, _ in judged]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_a_deployed_stack_with_every_value_known_passes(rule: Policy) -> None:
+def test_a_deployed_stack_with_every_value_known_passes(rule: Rule) -> None:
     assert blamed(rule, deployed(1) + deployed(2)) == []
 
 
-def test_a_deployed_queue_whose_redrive_policy_was_emptied_is_blamed_and_so_is_what_was_its_dlq() -> None:
-    assert blamed(RULES[0], deployed(1, guarded=False)) == ["dlq-1", "queue-1"]
+def test_a_deployed_queue_whose_redrive_policy_was_emptied_is_blamed() -> None:
+    assert blamed(queue_has_dlq, deployed(1, guarded=False)) == ["queue-1"]
 
 
 def test_a_known_value_is_worth_more_than_what_it_was_made_from() -> None:
     other = resource(QUEUE, "other", {"name": "other"})
-    dlq, queue, _ = deployed(1)
+    dlq, queue, *_ = deployed(1)
     queue.property_dependencies = {"redrivePolicy": [other]}
     assert list(Queues(Stack([other, dlq, queue])).dead_letter.values()) == [dlq]
 
@@ -100,8 +189,50 @@ def test_what_is_left_out_of_a_known_block_is_not_set_whatever_the_rest_is_made_
     assert is_set(schedule, ("target", "arn"), QUEUE)
 
 
+def planned(props: Mapping[str, Any], resource_type: str = QUEUE) -> ResourceValidationArgs:
+    """A resource as a rule on one resource sees it: without what it is made from."""
+    checked = unknown_checking_proxy(dict(props))
+    return ResourceValidationArgs(resource_type, checked, "urn", "planned", None, None)  # type: ignore[arg-type]
+
+
+def test_an_input_that_is_not_known_yet_is_set_and_decides_nothing() -> None:
+    queue = planned({"redrivePolicy": UNKNOWN_STRING_VALUE})
+    assert is_set(queue, ("redrivePolicy", "deadLetterTargetArn"))
+    with pytest.raises(UndecidedError, match="redrivePolicy is not known before it is made"):
+        value(queue, "redrivePolicy", "maxReceiveCount")
+
+
+def test_a_fault_is_told_even_if_the_rest_is_not_known_yet() -> None:
+    mapping = planned(
+        {
+            "startingPosition": "TRIM_HORIZON",
+            "maximumRetryAttempts": -1,
+            "maximumRecordAgeInSeconds": UNKNOWN_NUMBER_VALUE,
+        },
+        STREAM_MAPPING,
+    )
+    told: list[str] = []
+    (policy, _) = policies([stream_reader_gives_up])
+    policy.validate(mapping, lambda message, _: told.append(message))
+    assert told == ["'planned': set maximum_retry_attempts, to 0 or more."]
+
+
+def test_an_output_that_is_unknown_decides_nothing_if_it_is_made_from_something() -> None:
+    queue = resource(QUEUE, "queue", {"policy": UNKNOWN_STRING_VALUE})
+    assert value(queue, "policy") is None
+    queue.property_dependencies = {"policy": [resource(TOPIC, "topic", {})]}
+    with pytest.raises(UndecidedError, match="policy is not known before it is made"):
+        value(queue, "policy")
+
+
+def test_what_a_remediation_is_given_for_an_unknown_value_is_unknown_too() -> None:
+    queue = ResourceValidationArgs(QUEUE, {"policy": UNKNOWN_STRING_VALUE}, "urn", "queue", None, None)  # type: ignore[arg-type]
+    with pytest.raises(UndecidedError):
+        value(queue, "policy")
+
+
 @pytest.mark.parametrize(
-    ("path", "value"),
+    ("path", "expected"),
     [
         (("document", "list", 1, "key"), "deep"),
         (("document", "list", 2), None),
@@ -113,7 +244,7 @@ def test_what_is_left_out_of_a_known_block_is_not_set_whatever_the_rest_is_made_
         (("block", "unknown"), None),
     ],
 )
-def test_a_value_is_found_at_its_path_or_not_at_all(path: tuple[str | int, ...], value: object) -> None:
+def test_a_value_is_found_at_its_path_or_not_at_all(path: tuple[str | int, ...], expected: object) -> None:
     props = {
         "document": json.dumps({"list": [0, {"key": "deep"}]}),
         "text": "no document",
@@ -122,7 +253,7 @@ def test_a_value_is_found_at_its_path_or_not_at_all(path: tuple[str | int, ...],
         "unknown": UNKNOWN_STRING_VALUE,
         "block": {"unknown": UNKNOWN_STRING_VALUE},
     }
-    assert known(resource("type", "r", props), *path) == value
+    assert known(resource("type", "r", props), *path) == expected
 
 
 class Counted(dict[str, Any]):
@@ -136,7 +267,7 @@ class Counted(dict[str, Any]):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_the_work_of_a_rule_grows_no_faster_than_the_stack(rule: Policy) -> None:
+def test_the_work_of_a_rule_grows_no_faster_than_the_stack(rule: Rule) -> None:
     def reads(size: int) -> int:
         resources = [each for number in range(size) for each in deployed(number)]
         for each in resources:

@@ -7,17 +7,32 @@ import pulumi
 import pulumi_aws as aws
 
 ACCOUNT = "123456789012"
+TOPIC_ARN = f"arn:aws:sns:eu-south-1:{ACCOUNT}:changes"
 
 
 def arn(name: str) -> str:
     return f"arn:aws:sqs:eu-south-1:{ACCOUNT}:{name}"
 
 
+def url(name: str) -> str:
+    return f"https://sqs.eu-south-1.amazonaws.com/{ACCOUNT}/{name}"
+
+
+def document(*statements: Any) -> pulumi.Output[str]:
+    """A policy document: as unknown as what its statements are made from."""
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def unknown(at: str) -> pulumi.Output[str]:
+    """What only a deployment will know."""
+    return aws.kms.Key(f"{at}unknown").arn
+
+
 def redrive(target: pulumi.Input[str]) -> pulumi.Output[str]:
     return pulumi.Output.json_dumps({"deadLetterTargetArn": target, "maxReceiveCount": 5})
 
 
-def alarm(name: str, queue_name: pulumi.Input[str], **given: Any) -> aws.cloudwatch.MetricAlarm:
+def alarm(name: str, queue_name: pulumi.Input[str], /, **given: Any) -> aws.cloudwatch.MetricAlarm:
     """The alarm that the rules ask for, with what is given instead."""
     asked: dict[str, Any] = {
         "namespace": "AWS/SQS",
@@ -31,6 +46,11 @@ def alarm(name: str, queue_name: pulumi.Input[str], **given: Any) -> aws.cloudwa
         "alarm_actions": [f"arn:aws:sns:eu-south-1:{ACCOUNT}:alarms"],
     }
     return aws.cloudwatch.MetricAlarm(name, **asked | given)
+
+
+def composite(name: str, rule: pulumi.Input[str], **given: Any) -> aws.cloudwatch.CompositeAlarm:
+    asked: dict[str, Any] = {"alarm_actions": [f"arn:aws:sns:eu-south-1:{ACCOUNT}:alarms"]}
+    return aws.cloudwatch.CompositeAlarm(name, alarm_name=name, alarm_rule=rule, **asked | given)
 
 
 def assumed_by(service: str) -> str:
@@ -72,12 +92,16 @@ def stream_mapping(name: str, failures: pulumi.Input[str]) -> aws.lambda_.EventS
     )
 
 
-def pipe(name: str, parameters: Any) -> aws.pipes.Pipe:
+def pipe(
+    name: str,
+    parameters: Any,
+    source: pulumi.Input[str] = f"arn:aws:dynamodb:eu-south-1:{ACCOUNT}:table/t/stream/1",
+) -> aws.pipes.Pipe:
     return aws.pipes.Pipe(
         name,
         role_arn=f"arn:aws:iam::{ACCOUNT}:role/pipe",
-        source=f"arn:aws:dynamodb:eu-south-1:{ACCOUNT}:table/t/stream/1",
-        target=f"arn:aws:sns:eu-south-1:{ACCOUNT}:changes",
+        source=source,
+        target=TOPIC_ARN,
         source_parameters=parameters,
     )
 
@@ -95,7 +119,7 @@ def kinesis_pipe(name: str, failures: pulumi.Input[str]) -> aws.pipes.Pipe:
 def subscription(name: str, failures: pulumi.Input[str]) -> aws.sns.TopicSubscription:
     return aws.sns.TopicSubscription(
         name,
-        topic=f"arn:aws:sns:eu-south-1:{ACCOUNT}:changes",
+        topic=TOPIC_ARN,
         protocol="sqs",
         endpoint=arn("elsewhere"),
         redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": failures}),
@@ -120,14 +144,15 @@ def schedule(
     )
 
 
-def function(name: str, failures: pulumi.Input[str]) -> aws.lambda_.Function:
+def function(name: str, failures: pulumi.Input[str] | None = None, /, **given: Any) -> aws.lambda_.Function:
     return aws.lambda_.Function(
         name,
         role=f"arn:aws:iam::{ACCOUNT}:role/function",
         runtime="python3.13",
         handler="handler.handle",
         code=pulumi.AssetArchive({"handler.py": pulumi.StringAsset("def handle(): ...")}),
-        dead_letter_config={"target_arn": failures},
+        dead_letter_config={"target_arn": failures} if failures is not None else None,
+        **given,
     )
 
 

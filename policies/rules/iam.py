@@ -1,0 +1,67 @@
+"""What roles may do."""
+
+import re
+
+from pulumi_policy import Severity
+
+from ..document import IDENTITY_POLICIES, allowed_by
+from ..kinds import ROLE
+from ..rule import Fixes, rule
+from ..stack import Resource, value
+
+ATTACHMENTS = tuple(
+    f"aws:iam/{kind[0].lower()}{kind[1:]}:{kind}"
+    for kind in ("RolePolicyAttachment", "GroupPolicyAttachment", "UserPolicyAttachment", "PolicyAttachment")
+)
+WIDE_POLICIES = ("FullAccess", "/AdministratorAccess", "/PowerUserAccess")
+EVERY_RESOURCE = re.compile(r"\*|arn:[^:]*(:[^:]*){3}:\*")
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+ACTIONS_WITHOUT_RESOURCE = """
+    cloudwatch:PutMetricData dynamodb:ListStreams ecr:GetAuthorizationToken
+    ec2:CreateNetworkInterface ec2:DeleteNetworkInterface ec2:DescribeNetworkInterfaces
+    ssmmessages:CreateControlChannel ssmmessages:CreateDataChannel ssmmessages:OpenControlChannel
+    ssmmessages:OpenDataChannel xray:PutTelemetryRecords xray:PutTraceSegments
+"""
+
+
+@rule(
+    Severity.HIGH,
+    *IDENTITY_POLICIES,
+    answers="AwsSolutions-IAM5 IAMPolicyNoStatementsWithAdminAccess IAMPolicyNoStatementsWithFullAccess "
+    "LambdaStarPermissions CKV_AWS_62 CKV_AWS_63 CKV2_AWS_40 IAM.1 IAM.21",
+)
+def no_star_action(policy: Resource) -> Fixes:
+    """No policy of a role, a group or a user allows actions by wildcard, or all but some."""
+    wide = {action for each in allowed_by(policy) for action in each.actions if "*" in action}
+    if wide:
+        yield f"name each action that is needed instead of {', '.join(sorted(wide))}."
+
+
+@rule(
+    Severity.HIGH,
+    *IDENTITY_POLICIES,
+    answers="AwsSolutions-IAM5 CKV_AWS_289 CKV_AWS_290 CKV_AWS_355 KMS.1 KMS.2",
+    settings={
+        "actions": {"type": "array", "items": {"type": "string"}, "default": ACTIONS_WITHOUT_RESOURCE.split()}
+    },
+)
+def no_star_resource(policy: Resource, actions: list[str]) -> Fixes:
+    """No policy allows an action on every resource, but for those (`actions`) that AWS allows on no other."""
+    wide = {
+        action
+        for each in allowed_by(policy)
+        if any(map(EVERY_RESOURCE.fullmatch, each.resources))
+        for action in each.actions
+        if action not in actions
+    }
+    if wide:
+        yield f"name the resources of {', '.join(sorted(wide))} by ARN."
+
+
+@rule(Severity.HIGH, ROLE, *ATTACHMENTS, answers="CKV_AWS_274 CKV2_AWS_56 IAM.27")
+def no_full_access(holder: Resource) -> Fixes:
+    """No role, group or user has one of the AWS managed policies that allow a service's every action."""
+    given = range(len(value(holder, "managedPolicyArns") or ()))
+    for path in [("policyArn",), *(("managedPolicyArns", number) for number in given)]:
+        if str(arn := value(holder, *path)).endswith(WIDE_POLICIES):
+            yield f"replace {arn} by a policy of its own that names actions and resources."

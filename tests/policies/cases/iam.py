@@ -1,0 +1,145 @@
+from typing import Any
+
+import pulumi_aws as aws
+
+from tests.policies.case import Cases
+from tests.policies.cases.parts import arn, assumed_by, document, unknown
+
+ELSEWHERE = arn("elsewhere")
+
+
+def allow(action: Any, resource: Any = ELSEWHERE, **given: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource} | given
+
+
+def role_policy(at: str, *statements: Any) -> None:
+    aws.iam.RolePolicy(f"{at}policy", role="elsewhere", policy=document(*statements))
+
+
+actions = Cases("no-star-action")
+
+
+@actions.fails("policy")
+def every_action(at: str) -> None:
+    role_policy(at, allow("*"))
+
+
+@actions.fails("policy")
+def every_action_of_a_service_among_others(at: str) -> None:
+    role_policy(at, allow("sqs:SendMessage"), allow(["sqs:ReceiveMessage", "sns:*"]))
+
+
+@actions.fails("policy")
+def all_but_one_action(at: str) -> None:
+    role_policy(at, {"Effect": "Allow", "NotAction": "iam:PassRole", "Resource": arn("elsewhere")})
+
+
+@actions.fails("managed", "user", "group", "role")
+def any_kind_of_policy(at: str) -> None:
+    policy = document(allow("s3:Get*"))
+    aws.iam.Policy(f"{at}managed", policy=policy)
+    aws.iam.UserPolicy(f"{at}user", user="elsewhere", policy=policy)
+    aws.iam.GroupPolicy(f"{at}group", group="elsewhere", policy=policy)
+    inline = [
+        {"name": "narrow", "policy": document(allow("s3:GetObject"))},
+        {"name": "wide", "policy": policy},
+    ]
+    aws.iam.Role(f"{at}role", assume_role_policy=assumed_by("ec2.amazonaws.com"), inline_policies=inline)
+
+
+@actions.passes
+def named_actions(at: str) -> None:
+    role_policy(at, allow("sqs:SendMessage"), allow(["sqs:ReceiveMessage"]))
+
+
+@actions.passes
+def a_denial_of_every_action(at: str) -> None:
+    role_policy(at, allow("*", Effect="Deny"))
+
+
+@actions.undecided("policy")
+def a_document_that_is_not_known_yet(at: str) -> None:
+    role_policy(at, allow("sqs:*", unknown(at)))
+
+
+@actions.undecided("role")
+def an_inline_policy_that_is_not_known_yet(at: str) -> None:
+    inline = [{"name": "unknown", "policy": document(allow("sqs:*", unknown(at)))}]
+    aws.iam.Role(f"{at}role", assume_role_policy=assumed_by("ec2.amazonaws.com"), inline_policies=inline)
+
+
+@actions.not_applicable
+def a_role_without_policies(at: str) -> None:
+    aws.iam.Role(f"{at}role", assume_role_policy=assumed_by("ec2.amazonaws.com"))
+
+
+resources = Cases("no-star-resource")
+
+
+@resources.fails("policy")
+def every_resource(at: str) -> None:
+    role_policy(at, allow(["ecr:GetAuthorizationToken", "sqs:SendMessage"], "*"))
+
+
+@resources.fails("policy")
+def every_resource_of_a_service(at: str) -> None:
+    role_policy(at, allow("sqs:SendMessage", [arn("elsewhere"), arn("*")]))
+
+
+@resources.fails("policy")
+def all_resources_but_one(at: str) -> None:
+    role_policy(at, {"Effect": "Allow", "Action": "sqs:SendMessage", "NotResource": arn("elsewhere")})
+
+
+@resources.passes
+def what_aws_allows_on_no_other(at: str) -> None:
+    role_policy(at, allow(["ecr:GetAuthorizationToken", "dynamodb:ListStreams"], "*"))
+
+
+@resources.passes
+def part_of_a_name(at: str) -> None:
+    role_policy(
+        at, allow("sqs:SendMessage", arn("orders-*")), allow("logs:PutLogEvents", arn("log-group:g:*"))
+    )
+
+
+@resources.undecided("policy")
+def resources_that_are_not_known_yet(at: str) -> None:
+    role_policy(at, allow("sqs:SendMessage", unknown(at)))
+
+
+@resources.not_applicable
+def who_may_assume_a_role(at: str) -> None:
+    aws.iam.Role(f"{at}role", assume_role_policy=assumed_by("ec2.amazonaws.com"))
+
+
+full = Cases("no-full-access")
+MANAGED = "arn:aws:iam::aws:policy/"
+
+
+@full.fails("attachment", "role", "many")
+def full_access(at: str) -> None:
+    sqs = f"{MANAGED}AmazonSQSFullAccess"
+    aws.iam.RolePolicyAttachment(f"{at}attachment", role="elsewhere", policy_arn=sqs)
+    aws.iam.Role(
+        f"{at}role",
+        assume_role_policy=assumed_by("ec2.amazonaws.com"),
+        managed_policy_arns=[f"{MANAGED}ReadOnlyAccess", f"{MANAGED}AdministratorAccess"],
+    )
+    aws.iam.PolicyAttachment(f"{at}many", roles=["elsewhere"], policy_arn=f"{MANAGED}PowerUserAccess")
+
+
+@full.passes
+def narrower_ones(at: str) -> None:
+    narrow = f"{MANAGED}service-role/AWSLambdaBasicExecutionRole"
+    aws.iam.RolePolicyAttachment(f"{at}attachment", role="elsewhere", policy_arn=narrow)
+
+
+@full.undecided("attachment")
+def one_that_is_not_known_yet(at: str) -> None:
+    aws.iam.RolePolicyAttachment(f"{at}attachment", role="elsewhere", policy_arn=unknown(at))
+
+
+@full.not_applicable
+def a_role_with_none(at: str) -> None:
+    aws.iam.Role(f"{at}role", assume_role_policy=assumed_by("ec2.amazonaws.com"))

@@ -1,0 +1,88 @@
+"""The cases of rules that ask one property, or two."""
+
+from typing import Any
+
+import pulumi_aws as aws
+
+from tests.policies.case import Cases
+from tests.policies.cases.parts import ACCOUNT, unknown
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"
+
+by_key = Cases("api-is-not-by-key-alone")
+
+
+def api(name: str, **given: Any) -> None:
+    asked: dict[str, Any] = {"authentication_type": "AWS_IAM"}
+    aws.appsync.GraphQLApi(name, **asked | given)
+
+
+@by_key.fails("api")
+def by_key_alone(at: str) -> None:
+    api(f"{at}api", authentication_type="API_KEY")
+
+
+@by_key.passes
+def by_identity(at: str) -> None:
+    api(f"{at}api", additional_authentication_providers=[{"authentication_type": "API_KEY"}])
+
+
+@by_key.undecided("api")
+def by_what_is_not_known_yet(at: str) -> None:
+    api(f"{at}api", authentication_type=unknown(at))
+
+
+@by_key.not_applicable
+def no_api(at: str) -> None:
+    aws.sns.Topic(f"{at}topic")
+
+
+api_logs = Cases("api-logs")
+
+
+@api_logs.fails("none", "off", "no-role")
+def no_log_of_requests(at: str) -> None:
+    api(f"{at}none")
+    api(f"{at}off", log_config={"field_log_level": "NONE", "cloudwatch_logs_role_arn": ROLE})
+    api(f"{at}no-role", log_config={"field_log_level": "ALL", "cloudwatch_logs_role_arn": ""})
+
+
+@api_logs.passes
+def a_log_of_requests(at: str) -> None:
+    log = {"field_log_level": "ERROR", "cloudwatch_logs_role_arn": unknown(at)}
+    api(f"{at}api", log_config=log)
+
+
+@api_logs.undecided("api")
+def a_log_that_is_not_known_yet(at: str) -> None:
+    log = {"field_log_level": unknown(at), "cloudwatch_logs_role_arn": ROLE}
+    api(f"{at}api", log_config=log)
+
+
+@api_logs.not_applicable
+def nothing_to_log(at: str) -> None:
+    aws.sns.Topic(f"{at}topic")
+
+
+logs = Cases("log-has-retention")
+
+
+@logs.fails("none", "never")
+def kept_for_ever(at: str) -> None:
+    aws.cloudwatch.LogGroup(f"{at}none")
+    aws.cloudwatch.LogGroup(f"{at}never", retention_in_days=0)
+
+
+@logs.passes
+def kept_for_a_day(at: str) -> None:
+    aws.cloudwatch.LogGroup(f"{at}group", retention_in_days=1)
+
+
+@logs.undecided("group")
+def kept_for_what_is_not_known_yet(at: str) -> None:
+    aws.cloudwatch.LogGroup(f"{at}group", retention_in_days=unknown(at).apply(len))
+
+
+@logs.not_applicable
+def no_log(at: str) -> None:
+    aws.sns.Topic(f"{at}topic")
