@@ -49,7 +49,7 @@ GRACE_MS = (LONG_POLL_SECONDS + VISIBILITY_SECONDS) * 1000
 EXPIRY_MS = LEASE_SECONDS * 1000 + GRACE_MS + 2 * CLOCK_MARGIN_MS
 TOMBSTONE_MS = RETENTION_SECONDS * 1000 + CLOCK_MARGIN_MS
 
-
+# Threads that read the table; the late ones are of a tenure, or a scan, that is over.
 SCANS = {"scan", "rescan", "late scan", "late rescan"}
 
 

@@ -73,10 +73,13 @@ class AnyHistory(RuleBasedStateMachine):
         self.world.delete(key)
 
     @precondition(lambda self: self.world.behind())
-    @rule(number=st.integers(0, 1), again=st.booleans())
-    def forward(self, number: int, again: bool) -> None:
+    @rule(number=st.integers(0, 1), again=st.booleans(), records=st.integers(1, 4))
+    def forward(self, number: int, again: bool, records: int) -> None:
         behind = self.world.behind()
-        self.world.forward(behind[number % len(behind)], again)
+        forwarder = behind[number % len(behind)]
+        for _ in range(records):
+            if forwarder in self.world.behind():
+                self.world.forward(forwarder, again)
 
     @precondition(lambda self: self.world.in_flight)
     @rule(number=st.integers(0, 99))
@@ -89,10 +92,12 @@ class AnyHistory(RuleBasedStateMachine):
         self.world.start()
 
     @precondition(lambda self: self.world.tasks)
-    @rule(number=st.integers(0, MOST_TASKS))
-    def run_task(self, number: int) -> None:
+    @rule(
+        number=st.integers(0, MOST_TASKS), stuck=st.sampled_from((None, "lease", "inbox", "scan", "rescan"))
+    )
+    def run_task(self, number: int, stuck: str | None) -> None:
         if not (task := self.task(number)).paused:
-            self.world.run(task)
+            self.world.run(task, stuck)
 
     @precondition(lambda self: self.world.tasks)
     @rule(number=st.integers(0, MOST_TASKS), thread=st.sampled_from(("lease", "inbox", "scan", "late scan")))
@@ -134,8 +139,8 @@ class AnyHistory(RuleBasedStateMachine):
 
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(
-    max_examples=150,
-    stateful_step_count=40,
+    max_examples=200,
+    stateful_step_count=50,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
