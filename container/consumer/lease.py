@@ -117,12 +117,15 @@ class Lease:
             condition = "lease = :seen AND expiresAt = :end"
             values = {":seen": seen.token, ":end": seen.expires_at}
         # Or it is ours: boto3 itself repeats a write whose answer was lost.
-        return self._prolong(told, f"({condition}) OR {OWN}", values, remove="freedAt")
+        self._deadline = self._prolong(told, f"({condition}) OR {OWN}", values, remove="freedAt")
+        return self._deadline > -math.inf
 
     def renew(self, report: Told) -> None:
         """Hold it for another term, and report. Past its deadline, or someone else's, it is lost for good."""
-        if self.held() and not self._prolong(report, OWN, {}):
-            self._deadline = -math.inf
+        if self.held():
+            deadline = self._prolong(report, OWN, {})
+            # One that outlasts the deadline revives nothing: the inbox saw it lost and has ended.
+            self._deadline = deadline if self.held() else -math.inf
 
     def release(self) -> bool:
         """Use it no longer and give it back; False when it was someone else's already."""
@@ -130,13 +133,11 @@ class Lease:
         told = {"freedAt": now_ms(), "ready": False}
         return self._write(told, OWN, {}, remove="lease, expiresAt")
 
-    def _prolong(self, told: Told, condition: str, values: Told, remove: str = "") -> bool:
+    def _prolong(self, told: Told, condition: str, values: Told, remove: str = "") -> float:
         # Taken before the call: its answer may be late.
         deadline, expires_at = self._clock() + self._seconds, now_ms() + int(self._seconds * 1000)
         written = self._write({**told, "expiresAt": expires_at}, condition, values, remove)
-        if written:
-            self._deadline = deadline
-        return written
+        return deadline if written else -math.inf
 
     def _write(self, told: Told, condition: str, values: Told, remove: str) -> bool:
         values = {":token": self._token, **values, **{f":{name}": told[name] for name in told}}

@@ -3,7 +3,6 @@
 from random import Random
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,9 +114,6 @@ def test_no_slot_is_held_by_two_tasks_at_once() -> None:
     assert all_held > 100
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a renewal that outlasts the deadline revives a lease that was seen lost"
-)
 def test_a_lease_that_was_seen_lost_is_never_held_again() -> None:
     clock = 0.0
     held: list[bool] = []
