@@ -53,6 +53,11 @@ def is_set(resource: Resource, path: Path, *types: str) -> bool:
     return isinstance(resource, ResourceValidationArgs) or bool(_made_from(resource, path, types))
 
 
+def stack_name(resource: Resource) -> str:
+    """The name of the stack that a resource is in."""
+    return resource.urn.split(":")[2]
+
+
 class Stack:
     """The resources of one stack, indexed so that a rule's work grows with their number and no faster."""
 

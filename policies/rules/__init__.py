@@ -13,10 +13,11 @@ from . import (
     logs,
     resource_policies,
     streams,
+    tables,
 )
 
 MODULES = (
     *(dead_letter_queues, alarms, functions, encryption, resource_policies, streams),
-    *(iam, ecs, appsync, logs, environment),
+    *(iam, ecs, appsync, logs, tables, environment),
 )
 RULES: list[Rule] = [each for module in MODULES for each in vars(module).values() if isinstance(each, Rule)]

@@ -1,10 +1,10 @@
-"""What roles may do."""
+"""What roles may do, and who may take them on."""
 
 import re
 
 from pulumi_policy import Severity
 
-from ..document import IDENTITY_POLICIES, allowed_by
+from ..document import IDENTITY_POLICIES, allowed_by, statements
 from ..kinds import ROLE
 from ..rule import Fixes, rule
 from ..stack import Resource, value
@@ -14,6 +14,7 @@ ATTACHMENTS = tuple(
     for kind in ("RolePolicyAttachment", "GroupPolicyAttachment", "UserPolicyAttachment", "PolicyAttachment")
 )
 WIDE_POLICIES = ("FullAccess", "/AdministratorAccess", "/PowerUserAccess")
+SENDERS = ("aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid")
 EVERY_RESOURCE = re.compile(r"\*|arn:[^:]*(:[^:]*){3}:\*")
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 ACTIONS_WITHOUT_RESOURCE = """
@@ -65,3 +66,18 @@ def no_full_access(holder: Resource) -> Fixes:
     for path in [("policyArn",), *(("managedPolicyArns", number) for number in given)]:
         if str(arn := value(holder, *path)).endswith(WIDE_POLICIES):
             yield f"replace {arn} by a policy of its own that names actions and resources."
+
+
+@rule(Severity.MEDIUM, ROLE, answers="CKV_AWS_60 CKV_AWS_61")
+def role_names_who_assumes_it(role: Resource) -> Fixes:
+    """No role is for anyone to assume, or for a service to assume on just anyone's behalf.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    for statement in (each for each in statements(role, "assumeRolePolicy") if each.allows):
+        # EC2 assumes an instance's role without saying for whom.
+        services = [each for each in statement.principals("Service") if each != "ec2.amazonaws.com"]
+        if statement.is_for_anyone:
+            yield "name the principals that may assume it."
+        elif services and not statement.is_limited_by(*SENDERS):
+            yield f"add a Condition, StringEquals aws:SourceAccount = your account, to {', '.join(services)}."

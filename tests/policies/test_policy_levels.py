@@ -112,6 +112,7 @@ def test_settings_that_are_not_allowed_are_refused_by_name(
 ) -> None:
     wrong = {
         "log-has-retention": {"days": 2},
+        "table-is-protected": {"stacks": "dev"},
         "no-star-resource": {"actions": [1]},
         "undecided": {"names": 0},
     }
@@ -122,3 +123,17 @@ def test_settings_that_are_not_allowed_are_refused_by_name(
     assert "[mandatory]" not in preview.stdout
     for rule, settings in wrong.items():
         assert f"{rule}: {next(iter(settings))}" in preview.stdout, preview.stdout
+
+
+def test_a_stack_that_is_made_to_be_destroyed_may_be_named(
+    project: Callable[..., Project], aws: Mapping[str, str], configure: Configure
+) -> None:
+    careless = project(CARELESS, **aws)
+    on = {"enforcementLevel": "mandatory"}
+
+    def preview(stacks: list[str]) -> int:
+        config = configure({"all": "disabled", "table-is-protected": on | {"stacks": stacks}})
+        return careless.run("preview", "--policy-pack", PACK, "--policy-pack-config", config).returncode
+
+    assert preview(["dev"]) != 0
+    assert preview(["dev", "test"]) == 0

@@ -1,9 +1,10 @@
 from typing import Any
 
+import pulumi
 import pulumi_aws as aws
 
 from tests.policies.case import Cases
-from tests.policies.cases.parts import arn, assumed_by, document, unknown
+from tests.policies.cases.parts import ACCOUNT, arn, assumed_by, document, unknown
 
 ELSEWHERE = arn("elsewhere")
 
@@ -143,3 +144,61 @@ def one_that_is_not_known_yet(at: str) -> None:
 @full.not_applicable
 def a_role_with_none(at: str) -> None:
     aws.iam.Role(f"{at}role", assume_role_policy=assumed_by("ec2.amazonaws.com"))
+
+
+assumes = Cases("role-names-who-assumes-it")
+
+
+def _role(at: str, principal: Any, **conditions: Any) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": principal,
+        "Condition": conditions,
+    }
+    aws.iam.Role(f"{at}role", assume_role_policy=document(statement))
+
+
+@assumes.fails("role")
+def a_service_for_just_anyone(at: str) -> None:
+    _role(at, {"Service": "pipes.amazonaws.com"})
+
+
+@assumes.fails("role")
+def one_of_two_services(at: str) -> None:
+    _role(at, {"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]})
+
+
+@assumes.fails("role")
+def anyone(at: str) -> None:
+    _role(at, {"AWS": "*"}, StringEquals={"aws:SourceAccount": ACCOUNT})
+
+
+@assumes.passes
+def a_service_for_an_account(at: str) -> None:
+    _role(at, {"Service": "lambda.amazonaws.com"}, StringEquals={"aws:SourceAccount": ACCOUNT})
+
+
+@assumes.passes
+def a_service_for_one_pipe(at: str) -> None:
+    _role(at, {"Service": "pipes.amazonaws.com"}, ArnLike={"aws:SourceArn": arn("*")})
+
+
+@assumes.passes
+def a_service_that_says_for_nobody(at: str) -> None:
+    _role(at, {"Service": "ec2.amazonaws.com"})
+
+
+@assumes.passes
+def a_role_of_another_account(at: str) -> None:
+    _role(at, {"AWS": f"arn:aws:iam::{ACCOUNT}:root"})
+
+
+@assumes.undecided("role")
+def one_for_what_is_not_known_yet(at: str) -> None:
+    _role(at, {"Service": "pipes.amazonaws.com"}, ArnLike={"aws:SourceArn": unknown(at)})
+
+
+@assumes.not_applicable
+def no_role(at: str) -> None:
+    pulumi.ComponentResource("test:index:Empty", f"{at}empty")

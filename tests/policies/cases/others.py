@@ -86,3 +86,49 @@ def kept_for_what_is_not_known_yet(at: str) -> None:
 @logs.not_applicable
 def no_log(at: str) -> None:
     aws.sns.Topic(f"{at}topic")
+
+
+recovers = Cases("table-recovers")
+protected = Cases("table-is-protected")
+
+
+def table(name: str, **given: Any) -> None:
+    aws.dynamodb.Table(name, attributes=[{"name": "id", "type": "S"}], hash_key="id", **given)
+
+
+@recovers.fails("none", "off")
+def no_recovery(at: str) -> None:
+    table(f"{at}none")
+    table(f"{at}off", point_in_time_recovery={"enabled": False})
+
+
+@recovers.passes
+def a_recovery(at: str) -> None:
+    table(f"{at}table", point_in_time_recovery={"enabled": True})
+
+
+@recovers.undecided("table")
+def a_recovery_that_is_not_known_yet(at: str) -> None:
+    table(f"{at}table", point_in_time_recovery={"enabled": unknown(at).apply(bool)})
+
+
+@protected.fails("none", "off")
+def no_protection(at: str) -> None:
+    table(f"{at}none")
+    table(f"{at}off", deletion_protection_enabled=False)
+
+
+@protected.passes
+def a_protection(at: str) -> None:
+    table(f"{at}table", deletion_protection_enabled=True)
+
+
+@protected.undecided("table")
+def a_protection_that_is_not_known_yet(at: str) -> None:
+    table(f"{at}table", deletion_protection_enabled=unknown(at).apply(bool))
+
+
+@recovers.not_applicable
+@protected.not_applicable
+def no_table(at: str) -> None:
+    aws.sns.Topic(f"{at}topic")
