@@ -26,7 +26,8 @@ Mode = Literal["push", "poll"]
 Purpose = Literal["snapshot", "poll", "rescan"]
 Step = Literal["wait", "fall back", "poll", "return", "rescan"]
 
-MOST_SEGMENTS = 4
+# Parsing a page costs more than waiting for it, and ten times its size in memory.
+MOST_SEGMENTS = 2
 # A page holds at most 1 MB: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
 SEGMENT_BYTES = 1_000_000
 TICK_SECONDS = 0.5
@@ -160,12 +161,11 @@ class Reader:
 
     def _read_segment(self, number: int, count: int, ended: list[tuple[int, int]]) -> None:
         size = unversioned = 0
-        for page in self._pages(number, count):
-            items = [item for item in page if not item["id"]["S"].startswith(SYSTEM_PREFIX)]
-            changes = [change for item in items if (change := from_item(item))]
-            self._take(lambda changes=changes: self._replica.page(self._scan, changes))
-            size += sum(len(change.item or "") for change in changes)
-            unversioned += len(items) - len(changes)
+        for changes in self._pages(number, count):
+            known = [change for change in changes if change]
+            self._take(lambda known=known: self._replica.page(self._scan, known))
+            size += sum(len(change.item or "") for change in known)
+            unversioned += len(changes) - len(known)
         ended.append((size, unversioned))
 
     def _take(self, find: Callable[[], list[Change]]) -> None:
@@ -180,8 +180,8 @@ class Reader:
             self.polled += len(news)
             write(polled_line(self._who, change, received_at, applied_at) for change in news)
 
-    def _pages(self, segment: int, count: int) -> Iterator[list[Any]]:
-        """A segment's pages; one that fails is tried again."""
+    def _pages(self, segment: int, count: int) -> Iterator[list[Change | None]]:
+        """A segment's pages, None for an item without a version; a page that fails is tried again."""
         start: dict[str, Any] = {}
         while not self._closed.is_set():
             self.active_at = steady()
@@ -198,7 +198,13 @@ class Reader:
                 self._closed.wait(self.failures.add(error))
                 continue
             self.failures.clear()
-            yield page["Items"]
-            if "LastEvaluatedKey" not in page:
+            changes = [from_item(item) for item in page["Items"] if not _is_system(item)]
+            start = {"ExclusiveStartKey": page.get("LastEvaluatedKey")}
+            del page  # or it would be held while the next one is parsed
+            yield changes
+            if start["ExclusiveStartKey"] is None:
                 return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def _is_system(item: Mapping[str, Any]) -> bool:
+    return item["id"]["S"].startswith(SYSTEM_PREFIX)
