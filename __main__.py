@@ -8,7 +8,7 @@ from components.change_topic import ChangeTopic
 from components.consumer_image import ConsumerImage, ConsumerImageArgs
 from components.consumer_service import ConsumerService, ConsumerServiceArgs
 from components.forwarders import FORWARDERS, ForwarderArgs
-from components.leases_table import LeasesTable
+from components.leases_table import LeasesTable, LeasesTableArgs
 from components.network import Network, NetworkArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
@@ -38,7 +38,7 @@ slots = TaskSlots(
         max_receives=settings.max_receives,
     ),
 )
-leases = LeasesTable("statecast-leases")
+leases = LeasesTable("statecast-leases", LeasesTableArgs(deletion_protection=settings.deletion_protection))
 network = Network(
     "statecast-network",
     NetworkArgs(

@@ -1,7 +1,16 @@
 """The table by which tasks share out the slots."""
 
+from dataclasses import dataclass
+
 import pulumi
 import pulumi_aws as aws
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeasesTableArgs:
+    """What a LeasesTable is made of."""
+
+    deletion_protection: pulumi.Input[bool]  # refuse to delete the table
 
 
 class LeasesTable(pulumi.ComponentResource):
@@ -10,17 +19,18 @@ class LeasesTable(pulumi.ComponentResource):
     table_name: pulumi.Output[str]
     table_arn: pulumi.Output[str]
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: LeasesTableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:LeasesTable", name, None, opts)
         child_opts = pulumi.ResourceOptions(parent=self)
 
-        # No recovery and no protection: leases are worth nothing once their tasks are gone.
         table = aws.dynamodb.Table(
             name,
             billing_mode="PAY_PER_REQUEST",
             attributes=[{"name": "slot", "type": "S"}],
             hash_key="slot",
+            point_in_time_recovery={"enabled": True},
             server_side_encryption={"enabled": True},
+            deletion_protection_enabled=args.deletion_protection,
             opts=child_opts,
         )
 

@@ -20,10 +20,16 @@ def allow(
     return statement | ({"Condition": condition} if condition else {})
 
 
-def trust(service: str, condition: Mapping[str, object] | None = None) -> pulumi.Output[str]:
-    """The document by which a service may assume a role."""
-    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    return document(statement | ({"Condition": condition} if condition else {}))
+def trust(service: str, condition: Mapping[str, object]) -> pulumi.Output[str]:
+    """The document by which a service may assume a role on a condition."""
+    return document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sts:AssumeRole",
+            "Condition": condition,
+        }
+    )
 
 
 def allow_topic_to_send(topic_arn: pulumi.Input[str], queue_arn: pulumi.Input[str]) -> Statement:

@@ -15,7 +15,7 @@ class ServiceRoleArgs:
 
     service: str  # who may assume it, such as `lambda.amazonaws.com`
     statements: Sequence[Statement]  # all that it may do
-    condition: Mapping[str, object] | None = None  # when the service may assume it, if not always
+    condition: Mapping[str, object] | None = None  # when the service may assume it; else for this account
 
 
 class ServiceRole(pulumi.ComponentResource):
@@ -27,7 +27,10 @@ class ServiceRole(pulumi.ComponentResource):
         super().__init__("statecast:components:ServiceRole", name, None, opts)
         child_opts = pulumi.ResourceOptions(parent=self)
 
-        role = aws.iam.Role(name, assume_role_policy=trust(args.service, args.condition), opts=child_opts)
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        condition = args.condition or {"StringEquals": {"aws:SourceAccount": account}}
+        role = aws.iam.Role(name, assume_role_policy=trust(args.service, condition), opts=child_opts)
         aws.iam.RolePolicy(
             f"{name}-policy", role=role.name, policy=document(*args.statements), opts=child_opts
         )

@@ -124,7 +124,12 @@ def test_the_lambdas_role_forwards_and_writes_its_own_log_and_nothing_else() -> 
     made = lambda_forwarder()
 
     assert json.loads(made[ROLE, "forward-role"].inputs["assumeRolePolicy"])["Statement"] == [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+        }
     ]
     assert json.loads(made[ROLE_POLICY, "forward-role-policy"].inputs["policy"])["Statement"] == [
         *FORWARDING,

@@ -2,7 +2,7 @@ import json
 
 from components.alarm_topic import AlarmTopic, AlarmTopicArgs
 from components.change_topic import ChangeTopic
-from components.leases_table import LeasesTable
+from components.leases_table import LeasesTable, LeasesTableArgs
 from components.state_table import StateTable, StateTableArgs
 from tests.program.conftest import evaluate
 
@@ -51,7 +51,7 @@ def test_the_state_table_streams_both_images_and_can_be_recovered() -> None:
 
 
 def test_the_leases_table_is_keyed_by_slot() -> None:
-    made = evaluate(lambda: LeasesTable("leases"))
+    made = evaluate(lambda: LeasesTable("leases", LeasesTableArgs(deletion_protection=True)))
 
     assert made.children == {
         ("statecast-test", "statecast:components:LeasesTable", "leases"),
@@ -61,7 +61,9 @@ def test_the_leases_table_is_keyed_by_slot() -> None:
         "billingMode": "PAY_PER_REQUEST",
         "attributes": [{"name": "slot", "type": "S"}],
         "hashKey": "slot",
+        "pointInTimeRecovery": {"enabled": True},
         "serverSideEncryption": {"enabled": True},
+        "deletionProtectionEnabled": True,
     }
 
 
