@@ -3,8 +3,10 @@ STACK ?= local
 TASKS ?= 4
 WRITES ?= 40
 INTERVAL ?= 0.5
-STACKS := dev lambda pipe local
+STACKS := $(patsubst Pulumi.%.yaml,%,$(wildcard Pulumi.*.yaml))
 
+# The engine looks for uv, too.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
 UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 

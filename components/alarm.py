@@ -1,6 +1,7 @@
 """An alarm that tells someone."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -16,9 +17,10 @@ def alarm_above(
     dimensions: Mapping[str, pulumi.Input[str]],
     statistic: str,
     topic_arn: pulumi.Input[str],
+    missing_data: Literal["notBreaching", "breaching"] = "notBreaching",
     opts: pulumi.ResourceOptions,
 ) -> aws.cloudwatch.MetricAlarm:
-    """Tell a topic of every minute in which a metric is above the threshold. No data is no alarm."""
+    """Tell a topic of every minute in which a metric is above the threshold or, if so told, is missing."""
     return aws.cloudwatch.MetricAlarm(
         name,
         alarm_description=description,
@@ -30,7 +32,7 @@ def alarm_above(
         evaluation_periods=1,
         comparison_operator="GreaterThanThreshold",
         threshold=threshold,
-        treat_missing_data="notBreaching",
+        treat_missing_data=missing_data,
         alarm_actions=[topic_arn],
         ok_actions=[topic_arn],
         opts=opts,

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from os.path import relpath
+from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
-# The folder of the Dockerfile, seen from the program.
-CONTEXT = "container"
+CONTAINER = Path(__file__).parents[1] / "container"
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
 PRIVATE_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)")
 
@@ -61,7 +62,7 @@ class ConsumerImage(pulumi.ComponentResource):
         login = aws.ecr.get_authorization_token_output(registry_id=repository.registry_id)
         image = docker_build.Image(
             name,
-            context={"location": CONTEXT},
+            context={"location": relpath(CONTAINER)},
             platforms=[docker_build.Platform.LINUX_ARM64],
             # By digest alone: an immutable tag would refuse the second build of the same source.
             exports=[

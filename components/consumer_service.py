@@ -106,6 +106,8 @@ class ConsumerService(pulumi.ComponentResource):
             deployment_minimum_healthy_percent=args.deployment_minimum_percent,
             deployment_maximum_percent=args.deployment_maximum_percent,
             deployment_circuit_breaker={"enable": True, "rollback": True},
+            # Else `up` is green while tasks fail to start, and deletes the definition that a rollback needs.
+            wait_for_steady_state=True,
             network_configuration={
                 "subnets": args.network.subnet_ids,
                 "security_groups": [args.network.task_security_group_id],
@@ -164,10 +166,7 @@ class ConsumerService(pulumi.ComponentResource):
 def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:
     statements = [
         allow(["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], args.table.table_arn),
-        allow(
-            ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-            args.leases.table_arn,
-        ),
+        allow(["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], args.leases.table_arn),
     ]
     if not args.slots.queues:
         return statements

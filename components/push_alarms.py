@@ -34,11 +34,13 @@ class PushAlarms(pulumi.ComponentResource):
             alarm_above(
                 f"{name}-{forwarder}-late",
                 args.watermark_seconds * 1000 * (1 + SPREAD) + DUE_MILLISECONDS,
-                description=f"Watermarks come late by {forwarder}. When all forwarders are late, tasks poll.",
+                description=f"Watermarks come late by {forwarder}, or no task is there to say. "
+                "When all forwarders are late, tasks poll.",
                 namespace=NAMESPACE,
                 metric="watermarkLag",
                 dimensions={"table": args.table_name, "forwarder": forwarder},
                 statistic="Maximum",
+                missing_data="breaching",
                 topic_arn=args.alarm_topic_arn,
                 opts=child_opts,
             )

@@ -1,6 +1,7 @@
 """Stream → Lambda → topic."""
 
 from dataclasses import dataclass
+from os.path import relpath
 from pathlib import Path
 
 import pulumi
@@ -19,7 +20,7 @@ from components.forwarders.forwarder import (
 from components.policy_document import allow
 from components.service_role import ServiceRole, ServiceRoleArgs
 
-PROGRAM = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[2]
 # A change is due in 2 s. A record this old, after a minute of it, means that the stream is not being read.
 LATE_MILLISECONDS = 30_000
 
@@ -69,7 +70,7 @@ class LambdaForwarder(Forwarder):
             runtime="python3.13",
             architectures=["arm64"],
             handler="handler.handle",
-            code=_source(Path("functions/forwarder")),
+            code=_source(PROJECT / "functions" / "forwarder"),
             memory_size=args.memory,
             timeout=30,
             role=role.arn,
@@ -126,6 +127,8 @@ def from_settings(name: str, args: ForwarderArgs, settings: ForwarderSettings) -
 
 
 def _source(folder: Path) -> pulumi.AssetArchive:
-    # Modules alone: a __pycache__ would change the archive's hash, and with it the function.
-    modules = sorted(module.name for module in (PROGRAM / folder).glob("*.py"))
-    return pulumi.AssetArchive({module: pulumi.FileAsset(str(folder / module)) for module in modules})
+    # Modules alone: a __pycache__ would change the archive's hash, and with it the function. As seen from the
+    # program, which may be another one: an absolute path would differ from one checkout to the next.
+    return pulumi.AssetArchive(
+        {module.name: pulumi.FileAsset(relpath(module)) for module in sorted(folder.glob("*.py"))}
+    )

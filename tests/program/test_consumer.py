@@ -6,7 +6,7 @@ import pytest
 
 from components.consumer_image import ConsumerImage, ConsumerImageArgs, repository_arn_of
 from components.consumer_service import ConsumerService, ConsumerServiceArgs
-from components.leases_table import LeasesTable
+from components.leases_table import LeasesTable, LeasesTableArgs
 from components.network import Network, NetworkArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs
@@ -61,7 +61,7 @@ def service(uri: str = f"registry/consumer@{DIGEST}", **changed: Any) -> Evaluat
         pieces = {
             "image": ConsumerImage("image", ConsumerImageArgs(uri=uri, force_delete=True)),
             "table": StateTable("state", StateTableArgs(deletion_protection=True)),
-            "leases": LeasesTable("leases"),
+            "leases": LeasesTable("leases", LeasesTableArgs(deletion_protection=False)),
             "slots": TaskSlots("slot", slots),
             "network": Network("net", NetworkArgs(kind="endpoints", region="eu-south-1")),
         }
@@ -206,7 +206,7 @@ READING = {
 }
 LEASING = {
     "Effect": "Allow",
-    "Action": ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+    "Action": ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
     "Resource": arn("dynamodb", "leases"),
 }
 
@@ -267,6 +267,7 @@ def test_push_that_is_late_by_any_forwarder_and_changes_that_were_missed_raise_a
             "dimensions": {"table": "state", "forwarder": forwarder},
             "statistic": "Maximum",
             "threshold": 26_000,
+            "treatMissingData": "breaching",  # a fleet without tasks tells nothing
         }
     inputs = dict(made[ALARM, "tasks-push-repairs"].inputs)
     assert inputs.pop("alarmDescription")
@@ -314,6 +315,7 @@ def test_the_service_deploys_by_turns_and_rolls_back() -> None:
             "securityGroups": ["net-tasks-id"],
             "assignPublicIp": False,
         },
+        "waitForSteadyState": True,
     }
     for role in ("tasks-role", "tasks-execution-role"):
         assert made[ROLE_POLICY, f"{role}-policy"].urn in made[SERVICE, "tasks"].options.depends_on
