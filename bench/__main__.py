@@ -11,9 +11,10 @@ from bench.errors import ExperimentError
 from bench.faults.run import faults
 from bench.fleet import fleet
 from bench.run import run
+from bench.speed.run import speed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (run, fleet, faults):
+for command in (run, fleet, faults, speed):
     app.command()(command)
 
 

@@ -91,10 +91,13 @@ class DeliveryLog:
 
     def read(self) -> list[Delivery]:
         """The deliveries logged since the last read."""
+        return [delivery for line in self.lines() if (delivery := parse(line, self._prefix))]
+
+    def lines(self) -> Iterator[str]:
+        """All lines logged since the last read."""
         if self._missing:
             self._find_streams()
-        lines = (line for request in self._requests for line in self._lines(request))
-        return [delivery for line in lines if (delivery := parse(line, self._prefix))]
+        return (line for request in self._requests for line in self._lines(request))
 
     def rewind(self) -> None:
         """Have the next read begin at the beginning."""

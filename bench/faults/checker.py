@@ -1,17 +1,21 @@
 """What became of every acknowledged write, in the manner of jepsen's set-full. Pure; clocks in Unix ms."""
 
+import json
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.deliveries import Delivery
+from bench.deliveries import POLL, Delivery
 from bench.fleet import Lease
 from bench.statistics import acknowledged
 from bench.writer import Write
 
 DUE_MS = 2000
 """What the system promises: a change at every task in under two seconds."""
+ONE_SCAN_MS = 500
+"""What two polls that follow each other are at least apart: they begin a second apart."""
 Held = Mapping[str, int]
 """Id → version."""
 
@@ -51,6 +55,15 @@ class Life:
     leased_at: int
     ready_at: int
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A consistent Scan of the whole table by a task."""
+
+    task: str
+    began: int
+    ended: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +124,50 @@ def counted(samples: Iterable[Sample], count: Callable[[Lease], int]) -> int:
     return sum(last.values())
 
 
-def behind(writes: Iterable[Write], deliveries: Iterable[Delivery], of: Iterable[Life]) -> list[Behind]:
+def scan_told(line: str) -> Scan | None:
+    """The scan that a task's log line tells the end of, if it does."""
+    if ' complete"' not in line:
+        return None
+    told = json.loads(line)
+    return Scan(told["task"], told["at"] - round(told["seconds"] * 1000), told["at"])
+
+
+def polls(deliveries: Iterable[Delivery]) -> Iterator[Scan]:
+    """The scans of tasks that poll, as far as what they found tells: each began after the one before."""
+    last: dict[str, int] = {}
+    found = (delivery for delivery in deliveries if delivery.forwarder == POLL)
+    for delivery in sorted(found, key=lambda delivery: delivery.applied_at):
+        before = last.setdefault(delivery.task, delivery.applied_at)
+        if delivery.applied_at - before >= ONE_SCAN_MS:
+            last[delivery.task] = delivery.applied_at
+            yield Scan(delivery.task, before, delivery.applied_at)
+
+
+def behind(
+    writes: Iterable[Write], deliveries: Iterable[Delivery], scans: Iterable[Scan], tenures: Iterable[Life]
+) -> list[Behind]:
     """Where a task was late, each period from the first acknowledgement on.
 
-    A task knows a write once it has handled that version or a later one of its key. What was acknowledged
-    before a tenure began is in its snapshot.
+    A task knows a write once it has handled that version or a later one of its key, and once a scan has
+    ended that began after the acknowledgement.
     """
     handled: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for delivery in deliveries:
         handled[delivery.task, delivery.id].append((delivery.applied_at, delivery.version))
+    read: defaultdict[str, list[Scan]] = defaultdict(list)
+    for scan in sorted(scans, key=lambda scan: scan.began):
+        read[scan.task].append(scan)
     known = acknowledged(writes)
     found: list[Behind] = []
-    for life in of:
+    for life in tenures:
         for write in known:
-            if life.leased_at < write.acknowledged_at < life.until:
-                since = max(write.acknowledged_at, life.ready_at)
-                came = [at for at, version in handled[life.task, write.id] if version >= (write.version or 0)]
-                until = min([life.until, *came])
-                if until - since > DUE_MS:
-                    found.append(Behind(life.task, since, until))
+            at, version, own = write.acknowledged_at, write.version or 0, read[life.task]
+            since = max(at, life.ready_at)
+            came = [when for when, which in handled[life.task, write.id] if which >= version]
+            later = own[bisect_left(own, at, key=lambda scan: scan.began) :][:1]
+            until = min([life.until, *came, *(scan.ended for scan in later)])
+            if until - since > DUE_MS:
+                found.append(Behind(life.task, since, until))
     return merged(found)
 
 
@@ -156,7 +194,7 @@ def explained(late: Behind, struck: Iterable[Struck], excuses: Mapping[str, floa
 
 
 def recovery_ms(one: Struck, samples: Iterable[Sample], late: Sequence[Behind]) -> int | None:
-    """From a fault's end until all wanted tasks were ready, in push and not late; None: they never were.
+    """From a fault's end until all wanted tasks were ready and none was late; None: they never were.
 
     What a task that it hit held before does not count: the lease of one that was killed lasts.
     """
@@ -169,7 +207,6 @@ def recovery_ms(one: Struck, samples: Iterable[Sample], late: Sequence[Behind]) 
         if (
             sample.at >= one.end
             and len(ready) >= sample.wanted
-            and all(lease.mode == "push" for lease in ready)
             and not any(period.since <= sample.at < period.until for period in late)
         ):
             return sample.at - one.end

@@ -13,12 +13,14 @@ from bench.deliveries import Delivery
 from bench.faults.checker import (
     Held,
     Sample,
+    Scan,
     Struck,
     behind,
     check,
     counted,
     explained,
     lives,
+    polls,
     recovery_ms,
 )
 from bench.faults.injection import INJECTIONS, MALFORMED
@@ -37,15 +39,17 @@ def conclude(
     samples: Sequence[Sample],
     started: Mapping[str, int],
     deliveries: Sequence[Delivery],
+    scans: Sequence[Scan],
     table: Held,
     tasks: Mapping[str, Held],
+    pushed: bool,
     converged: bool,
     dead_letters: Mapping[str, int],
 ) -> dict[str, Any]:
     """`summary.json`, without its environment. `started` is when each task's process began, Unix ms."""
     violations = check(writes, table, tasks)
     tenures = lives(samples)
-    late = behind(writes, deliveries, tenures)
+    late = behind(writes, deliveries, [*scans, *polls(deliveries)], tenures)
     ready = {life.task: life.ready_at for life in reversed(tenures)}  # a task's first tenure
     waits = [ready[task] - began for task, began in started.items() if task in ready]
     kinds = [violation.kind for violation in violations]
@@ -55,6 +59,7 @@ def conclude(
         "no write was acknowledged": not acknowledged(writes),
         "no task is live at the end": not tasks,
         f"{len(violations)} acknowledged writes are not accounted for": violations,
+        "tasks still polled when the time was up": not pushed,
         "the digests of tasks and table are not all equal": not converged,
         f"{len(unexplained)} periods behind that no fault explains": unexplained,
         f"dead-letter queues without all malformed messages: of slots {', '.join(missing)}": missing,

@@ -19,10 +19,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from bench import environment, workload
-from bench.deliveries import DeliveryLog
+from bench.deliveries import DeliveryLog, parse
 from bench.errors import ExperimentError
 from bench.faults import proxy
-from bench.faults.checker import Held, Sample, Struck
+from bench.faults.checker import Held, Sample, Struck, scan_told
 from bench.faults.findings import conclude, show, show_schedule
 from bench.faults.injection import INJECTIONS, MALFORMED, System
 from bench.faults.schedule import FAULTS, MALFORMED_MESSAGES, Strike, schedule
@@ -119,6 +119,7 @@ def observe(
         striking = [threads.submit(strike_once, system, one, seed, first, over) for one in strikes]
         made += write_on_schedule(plan, interval_s, entry, lambda: progress.advance(bar))
         struck = [strike.result() for strike in striking]
+        pushed = await_push(system, patience_s)
         converged = await_converged(stack, wanted_tasks(stack), patience_s)
         letters = {}
         if any(strike.fault == MALFORMED_MESSAGES for strike in strikes):
@@ -128,15 +129,17 @@ def observe(
         over.set()
         watching.result()
         seen = {lease.task for sample in samples for lease in sample.leases}
-        deliveries = DeliveryLog(stack.client("logs"), of.log_group, seen, prefix, since_ms).read()
+        lines = list(DeliveryLog(stack.client("logs"), of.log_group, seen, prefix, since_ms).lines())
     result = conclude(
         struck=struck,
         writes=made,
         samples=samples,
         started=started,
-        deliveries=deliveries,
+        deliveries=[delivery for line in lines if (delivery := parse(line, prefix))],
+        scans=[scan for line in lines if (scan := scan_told(line))],
         table=table,
         tasks=tasks,
+        pushed=pushed,
         converged=converged,
         dead_letters=letters,
     )
@@ -202,6 +205,17 @@ def strike_once(system: System, strike: Strike, seed: int, first: float, over: E
         return replace(struck, end=hit.over_ms or now_ms(), tasks=hit.tasks, note=hit.note)
     except (BotoCoreError, ClientError, ExperimentError, OSError) as problem:
         return replace(struck, end=now_ms(), problem=str(problem))
+
+
+def await_push(system: System, patience_s: float) -> bool:
+    """Whether, in time, all tasks that the service wants are ready and none polls."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        ready = system.ready()
+        if len(ready) >= wanted_tasks(system.stack) and all(lease.mode == "push" for lease in ready):
+            return True
+        time.sleep(1)
+    return False
 
 
 def held(system: System) -> dict[str, Held]:

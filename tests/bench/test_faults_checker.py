@@ -9,6 +9,7 @@ from bench.faults.checker import (
     Behind,
     Life,
     Sample,
+    Scan,
     Struck,
     behind,
     check,
@@ -16,12 +17,14 @@ from bench.faults.checker import (
     explained,
     lives,
     merged,
+    polls,
     recovery_ms,
+    scan_told,
 )
 from bench.fleet import Lease
 from bench.workload import Kind
 from bench.writer import Write
-from tests.bench.synthetic import START, delivery, write
+from tests.bench.synthetic import START, delivery, polled, write
 
 PUT, DELETE = "update", "delete"
 
@@ -122,23 +125,41 @@ def test_a_task_is_behind_from_the_acknowledgement_until_it_handled_the_write(
     after: list[int], late: list[Behind]
 ) -> None:
     one = write(1)
-    assert behind([one], [delivery(one, after=ms) for ms in after], [LIFE]) == late
+    assert behind([one], [delivery(one, after=ms) for ms in after], [], [LIFE]) == late
 
 
 def test_a_later_version_ends_the_wait_and_another_task_s_does_not() -> None:
     one, later = write(1), write(2)
     came = [delivery(later, after=500), delivery(one, "task/1", after=10)]
-    assert behind([one], came, [LIFE]) == []
-    assert behind([one], came[1:], [LIFE]) != []
+    assert behind([one], came, [], [LIFE]) == []
+    assert behind([one], came[1:], [], [LIFE]) != []
 
 
-def test_what_was_acknowledged_before_a_tenure_is_in_its_snapshot() -> None:
-    assert behind([write(1)], [], [replace(LIFE, leased_at=START + 1006)]) == []
+def test_a_scan_that_began_after_the_acknowledgement_brings_the_write() -> None:
+    one, at = write(1), START + 1005
+    assert behind([one], [], [Scan("task/0", at, at + 1000)], [LIFE]) == []
+    assert behind([one], [], [Scan("task/0", at, at + 3000)], [LIFE]) == [Behind("task/0", at, at + 3000)]
+    others = [Scan("task/0", at - 1, at + 1000), Scan("task/1", at, at + 1000)]
+    assert behind([one], [], others, [LIFE]) == [Behind("task/0", at, LIFE.until)]
+
+
+def test_a_line_tells_of_a_scan_from_its_beginning_to_its_end() -> None:
+    line = '{"event":"snapshot complete","at":5000,"task":"task/0","items":3,"seconds":1.5}'
+    assert scan_told(line) == Scan("task/0", 3500, 5000)
+    assert scan_told('{"event":"slot taken","at":5000,"task":"task/0"}') is None
+
+
+def test_a_poll_began_after_the_one_before_had_found_something() -> None:
+    found = [polled(write(0), after=ms) for ms in (0, 20, 1000, 1010, 2400)]
+    assert list(polls([*found, delivery(write(0), after=1500)])) == [
+        Scan("task/0", START, START + 1000),
+        Scan("task/0", START + 1000, START + 2400),
+    ]
 
 
 def test_a_task_that_was_not_ready_yet_is_late_from_then_on() -> None:
     one = write(1)
-    late = behind([one], [delivery(one, after=9000)], [replace(LIFE, ready_at=START + 5000)])
+    late = behind([one], [delivery(one, after=9000)], [], [replace(LIFE, ready_at=START + 5000)])
     assert late == [Behind("task/0", START + 5000, START + 10_000)]
 
 
@@ -176,14 +197,13 @@ def test_a_period_is_explained_when_faults_that_hit_the_task_cover_all_of_it(
     assert explained(LATE, struck, {"excuses 5 s": 5.0, "excuses nobody": None}) is so
 
 
-def test_recovery_is_when_all_wanted_tasks_are_ready_in_push_and_not_late() -> None:
+def test_recovery_is_when_all_wanted_tasks_are_ready_and_none_is_late() -> None:
     killed = Struck("task killed", 0, 1000, ["gone"])
     gone, new = lease("gone"), lease("new", leased_at=900)
     samples = [
         Sample(900, 1, [lease("other")]),  # before its end
         Sample(1100, 2, [gone, lease("other")]),  # the dead task's lease
         Sample(1200, 2, [replace(new, ready=False), lease("other")]),
-        Sample(1300, 2, [replace(new, mode="poll"), lease("other")]),
         Sample(1400, 2, [new, lease("other")]),  # late
         Sample(1500, 2, [new, lease("other")]),
     ]

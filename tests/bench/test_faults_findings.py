@@ -26,6 +26,8 @@ def found(**changes: Any) -> dict[str, Any]:
         "deliveries": [delivery(one) for one in WRITES],
         "table": HELD,
         "tasks": {"task/0": HELD},
+        "scans": [],
+        "pushed": True,
         "converged": True,
         "dead_letters": {"00": MALFORMED},
     }
@@ -46,6 +48,7 @@ def test_a_run_in_which_all_went_well_has_no_problem() -> None:
         ({"writes": [], "deliveries": []}, "no write was acknowledged"),
         ({"tasks": {}}, "no task is live at the end"),
         ({"tasks": {"task/0": {}}}, "2 acknowledged writes are not accounted for"),
+        ({"pushed": False}, "tasks still polled when the time was up"),
         ({"converged": False}, "the digests of tasks and table are not all equal"),
         ({"deliveries": [delivery(WRITES[1])]}, None),
         ({"deliveries": []}, "1 periods behind that no fault explains"),

@@ -1,0 +1,1 @@
+"""`bench speed`: the consumer beside bare boto3 programs, in one run."""

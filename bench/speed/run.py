@@ -1,0 +1,75 @@
+"""`bench speed`: the consumer beside bare boto3 programs, in one run."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bench import environment
+from bench.errors import ExperimentError
+from bench.fleet import live_leases, wanted_tasks
+from bench.result import folder_of
+from bench.run import RESULTS, progress_bars
+from bench.speed import measures
+from bench.speed.measures import Figure, wait
+from bench.stack import Stack, find
+
+
+def speed(
+    *,
+    stack: Annotated[
+        str, typer.Option(help="A local stack that is up, with as many tasks as to measure.")
+    ] = "local",
+) -> None:
+    """Measure the consumer's speed as ratios to bare programs; a target that is missed is no failure."""
+    console, found, start = Console(), find(stack), datetime.now(UTC)
+    if found.endpoint is None:
+        raise ExperimentError(
+            f"stack {stack!r} is on AWS: this measures processes here, beside a local stack"
+        )
+    described = environment.describe(found, 1, start)
+    with progress_bars(console) as progress:
+        bar, figures = progress.add_task("figures", total=None), list[Figure]()
+        for figure in measured(found, progress):
+            figures.append(figure)
+            progress.advance(bar)
+    with folder_of(described["started"], RESULTS) as folder:
+        told = {"environment": described, "figures": [asdict(figure) for figure in figures]}
+        (folder / "summary.json").write_text(json.dumps(told, indent=2) + "\n")
+    console.print(table_of(figures), f"Summary: {folder / 'summary.json'}", soft_wrap=True)
+
+
+def measured(stack: Stack, progress: Progress) -> Iterator[Figure]:
+    """All figures; those of one process are taken while the fleet is away."""
+    of, ecs, count = stack.outputs, stack.client("ecs"), wanted_tasks(stack)
+    ecs.update_service(cluster=of.cluster, service=of.service, desiredCount=0)
+    try:
+        wait(lambda: not live_leases(stack.client("dynamodb"), of.leases_table))
+        for alone in (measures.bursts, measures.lives, measures.snapshots):
+            yield from alone(stack)
+        yield from measures.replica()
+    finally:
+        ecs.update_service(cluster=of.cluster, service=of.service, desiredCount=count)
+    yield from measures.fleet(stack, progress)
+
+
+def table_of(figures: Sequence[Figure]) -> Table:
+    """Each median beside its target, and how far the repetitions were apart."""
+    table = Table("figure", "target", "median", "from … to", "", box=box.SIMPLE_HEAD)
+    for one in figures:
+        low, high = min(one.values), max(one.values)
+        table.add_row(
+            one.name,
+            f"{'≥' if one.at_least else '≤'} {one.target:,g}",
+            f"{one.value:,.4g}",
+            f"{low:,.4g} … {high:,.4g}",
+            ("[green]met[/] " if one.met else "[red]missed[/] ") + one.note,
+        )
+    return table
