@@ -11,7 +11,7 @@ UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit plan lock down
+.PHONY: help setup demo faults bench test lint types unit plan lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -29,6 +29,19 @@ demo: setup ## deploy stack local, change items, account for every delivery, tea
 	$(PYTHON) -m local up --stack $(STACK) --config tasksMin=$(TASKS); \
 	$(if $(KEEP),,trap '$(PYTHON) -m local down --stack $(STACK)' EXIT; trap 'exit 130' INT TERM;) \
 	$(PYTHON) -m bench run --stack $(STACK) --writes $(WRITES) --interval $(INTERVAL)
+
+# Twelve tasks at most, since the schedule scales the service from 8 to 12 and to 6.
+faults: setup ## break the local stack under writes, and account for every acknowledged one (SEED=)
+	@set -e; \
+	$(PYTHON) -m local up --stack local --config tasksMin=8 --config tasksMax=12; \
+	trap '$(PYTHON) -m local down --stack local' EXIT; trap 'exit 130' INT TERM; \
+	$(PYTHON) -m bench faults --stack local $(if $(SEED),--seed $(SEED))
+
+bench: setup ## the consumer's speed as ratios to bare programs, in one run
+	@set -e; \
+	$(PYTHON) -m local up --stack local --config tasksMin=20; \
+	trap '$(PYTHON) -m local down --stack local' EXIT; trap 'exit 130' INT TERM; \
+	$(PYTHON) -m bench speed --stack local
 
 test: setup lint types unit ## everything below, and the engine and emulator tests
 
