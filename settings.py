@@ -107,7 +107,8 @@ class Settings(BaseModel):
     long_poll_seconds: int = _whole(0, 20)
     # At least 5: an aborted long poll counts as a receive.
     max_receives: int = _whole(5, 1_000)
-    lease_seconds: int = _whole(3, 3_600)
+    # A task tells its lag at each third, and a minute without a word is an alarm.
+    lease_seconds: int = _whole(3, 120)
     watermark_seconds: int = _whole(1, 3_600)
     rescan_seconds: int = _whole(1, 86_400)
 

@@ -105,7 +105,7 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
         ("visibilityTimeoutSeconds", "0", "a whole number from 1 to 43200"),
         ("longPollSeconds", "21", "a whole number from 0 to 20"),
         ("maxReceives", "4", "a whole number from 5 to 1000"),
-        ("leaseSeconds", "2", "a whole number from 3 to 3600"),
+        ("leaseSeconds", "121", "a whole number from 3 to 120"),
         ("watermarkSeconds", "0", "a whole number from 1 to 3600"),
         ("rescanSeconds", "0", "a whole number from 1 to 86400"),
         ("network", "public", "endpoints, nat or existing"),
