@@ -1,4 +1,5 @@
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,17 @@ from rich.console import Console
 
 from local import LocalError, engine
 from tests.engine import CHECKOUT, Project
+
+
+def pytest_configure() -> None:
+    # Before there are workers: they all have the one seed, and what they print is not shown.
+    os.environ.setdefault("PROTOCOL_SEED", str(secrets.randbelow(1_000_000_000)))
+    os.environ.setdefault("PROTOCOL_HISTORIES", "4000")
+
+
+def pytest_report_header() -> str:
+    told = " ".join(f"{name}={os.environ[name]}" for name in ("PROTOCOL_SEED", "PROTOCOL_HISTORIES"))
+    return f"random histories of the protocol: {told}"
 
 
 @pytest.fixture(scope="session")

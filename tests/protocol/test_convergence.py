@@ -4,7 +4,6 @@
 """
 
 import os
-import secrets
 import time
 from random import Random
 from typing import Any
@@ -19,8 +18,8 @@ from tests.protocol.histories import KEYS, MOST_TASKS, PRODUCT, WAITS_MS, Histor
 from tests.protocol.model import Conditions, Task, World
 from tests.protocol.small import SMALL
 
-SEED = int(os.environ.get("PROTOCOL_SEED", secrets.randbelow(1_000_000_000)))
-HISTORIES = int(os.environ.get("PROTOCOL_HISTORIES", "20000"))
+SEED = int(os.environ["PROTOCOL_SEED"])
+HISTORIES = int(os.environ["PROTOCOL_HISTORIES"])
 
 
 def test_random_histories_converge(capsys: pytest.CaptureFixture[str]) -> None:
