@@ -87,6 +87,14 @@ class Struck:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """When a task that a fault hit may be behind: in its first seconds, and from its end on for some."""
+
+    after_s: float
+    first_s: int = 86_400
+
+
 def check(writes: Iterable[Write], table: Held, tasks: Mapping[str, Held]) -> list[Violation]:
     """Every acknowledged write at every task, each by itself."""
     known = [(write.id, write.version or 0, write.kind) for write in acknowledged(writes)]
@@ -130,6 +138,12 @@ def scan_told(line: str) -> Scan | None:
         return None
     told = json.loads(line)
     return Scan(told["task"], told["at"] - round(told["seconds"] * 1000), told["at"])
+
+
+def settled(samples: Iterable[Sample], digest: str) -> Iterator[Scan]:
+    """Moments at which a task told the digest of the table as it was in the end: it knew all."""
+    told = ((lease, sample.at) for sample in samples for lease in sample.leases)
+    return (Scan(lease.task, at, at) for lease, at in told if lease.digest == digest)
 
 
 def polls(deliveries: Iterable[Delivery]) -> Iterator[Scan]:
@@ -183,13 +197,15 @@ def merged(periods: Iterable[Behind]) -> list[Behind]:
     return joined
 
 
-def explained(late: Behind, struck: Iterable[Struck], excuses: Mapping[str, float | None]) -> bool:
-    """Whether faults together cover a period, each with what it excuses after its end (seconds)."""
-    covers = [
-        Behind(late.task, one.begin - DUE_MS, one.end + round(seconds * 1000))
-        for one in struck
-        if (seconds := excuses[one.fault]) is not None and (not one.tasks or late.task in one.tasks)
-    ]
+def explained(late: Behind, struck: Iterable[Struck], excuses: Mapping[str, Excuse | None]) -> bool:
+    """Whether faults together cover a period."""
+    covers: list[Behind] = []
+    for one in struck:
+        excuse = excuses[one.fault]
+        if excuse and (not one.tasks or late.task in one.tasks):
+            begin, after = one.begin - DUE_MS, one.end + round(excuse.after_s * 1000)
+            covers.append(Behind(late.task, begin, min(after, one.begin + excuse.first_s * 1000)))
+            covers.append(Behind(late.task, one.end - DUE_MS, after))
     return any(cover.since <= late.since and late.until <= cover.until for cover in merged(covers))
 
 

@@ -22,14 +22,16 @@ from bench.faults.checker import (
     lives,
     polls,
     recovery_ms,
+    settled,
 )
 from bench.faults.injection import INJECTIONS, MALFORMED
 from bench.faults.schedule import Strike
 from bench.statistics import acknowledged, distribution
 from bench.writer import Write
+from consumer.digest import digest_of
 
 SHOWN = 40
-EXCUSES = {name: fault.excuses_s for name, fault in INJECTIONS.items()}
+EXCUSES = {name: fault.excuse for name, fault in INJECTIONS.items()}
 
 
 def conclude(
@@ -49,7 +51,8 @@ def conclude(
     """`summary.json`, without its environment. `started` is when each task's process began, Unix ms."""
     violations = check(writes, table, tasks)
     tenures = lives(samples)
-    late = behind(writes, deliveries, [*scans, *polls(deliveries)], tenures)
+    known = [*scans, *polls(deliveries), *settled(samples, digest_of(table.items()))]
+    late = behind(writes, deliveries, known, tenures)
     ready = {life.task: life.ready_at for life in reversed(tenures)}  # a task's first tenure
     waits = [ready[task] - began for task, began in started.items() if task in ready]
     kinds = [violation.kind for violation in violations]

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from bench.errors import ExperimentError
+from bench.faults.checker import Excuse
 from bench.faults.proxy import Proxy
 from bench.faults.schedule import MALFORMED_MESSAGES, PUSH_CUT
 from bench.fleet import Lease, live_leases
@@ -226,45 +227,49 @@ CUT = {"response": {"abort_bytes": 0}}
 """The call is made, its answer lost."""
 
 
+RETRY_S = 20.0
+"""What failed may be tried again as late as this after it would succeed: the consumer's longest delay."""
+EXPIRY_S = 6.0
+"""How long the lease of a task that was killed goes on."""
+HIDDEN_S = 10.0
+"""What a lost answer held is hidden for the visibility timeout, and may be lost once more."""
+
+
 @dataclass(frozen=True)
 class Fault:
-    """How to inject a fault, and for how many seconds after its end a task that it hit may be behind."""
+    """How to inject a fault, and when a task that it hit may be behind; None: never."""
 
     inject: Inject
-    excuses_s: float | None = None
-    """None: this fault excuses nobody."""
+    excuse: Excuse | None = None
+
+
+def failing(service: str, code: str, status: int) -> Fault:
+    """Most calls of a service end in an error."""
+    error = {"code": code, "status": status}
+    return Fault(calls(service=service, probability=0.7, error=error), Excuse(RETRY_S))
 
 
 INJECTIONS: Mapping[str, Fault] = {
-    # Polling has to have begun 15 s after the cut of 40 s, and to keep up from then on.
-    PUSH_CUT: Fault(push_cut, 15 - 40),
+    # Polling has to have begun 15 s after the cut, and to keep up from then on; then the backlog comes.
+    PUSH_CUT: Fault(push_cut, Excuse(10, first_s=15)),
     "one forwarder cut": Fault(one_forwarder_cut),
     "forwarder throws": Fault(
         calls(service="sns", operation="PublishBatch", error={"code": "InternalError", "status": 500})
     ),
     # The client takes the answer for lost and publishes again: two copies.
     "Publish cut": Fault(calls(service="sns", operation="PublishBatch", probability=0.5, **CUT)),
-    "task killed": Fault(killed, 6),
-    "task paused": Fault(paused, 0),
-    "task restarted": Fault(restarted, 0),
+    "task killed": Fault(killed, Excuse(EXPIRY_S)),
+    "task paused": Fault(paused, Excuse(0)),
+    "task restarted": Fault(restarted, Excuse(0)),
     "service scaled": Fault(scaled),
     "definition swapped": Fault(swapped),
-    # What was received is hidden until the visibility timeout, and comes after what was sent later.
-    "ReceiveMessage cut": Fault(calls(service="sqs", operation="ReceiveMessage", probability=0.5, **CUT), 10),
-    "SQS throttled": Fault(calls(service="sqs", probability=0.7, error={"code": "RequestThrottled"}), 10),
-    "SQS fails": Fault(
-        calls(service="sqs", probability=0.7, error={"code": "InternalFailure", "status": 500}), 10
+    # What was received comes after what was sent later.
+    "ReceiveMessage cut": Fault(
+        calls(service="sqs", operation="ReceiveMessage", probability=0.5, **CUT), Excuse(HIDDEN_S)
     ),
-    "DynamoDB throttled": Fault(
-        calls(
-            service="dynamodb",
-            probability=0.7,
-            error={"code": "ProvisionedThroughputExceededException", "status": 400},
-        ),
-        10,
-    ),
-    "DynamoDB fails": Fault(
-        calls(service="dynamodb", probability=0.7, error={"code": "InternalServerError", "status": 500}), 10
-    ),
+    "SQS throttled": failing("sqs", "RequestThrottled", 400),
+    "SQS fails": failing("sqs", "InternalFailure", 500),
+    "DynamoDB throttled": failing("dynamodb", "ProvisionedThroughputExceededException", 400),
+    "DynamoDB fails": failing("dynamodb", "InternalServerError", 500),
     MALFORMED_MESSAGES: Fault(malformed),
 }

@@ -47,7 +47,7 @@ def faults(
     seconds: Annotated[float, typer.Option(min=1, help="How long to write, and to break things.")] = 90,
     rate: Annotated[float, typer.Option(min=0.1, help="Writes a second.")] = 20,
     fault: Annotated[list[str] | None, typer.Option(help="This fault alone; may be given again.")] = None,
-    patience: Annotated[float, typer.Option(min=1, help="Seconds to converge after the last write.")] = 60,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds to converge after the last write.")] = 120,
 ) -> None:
     """Break the system under writes on a seeded schedule, and account for every acknowledged write."""
     if unknown := set(fault or ()) - set(FAULTS):

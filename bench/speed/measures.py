@@ -1,10 +1,12 @@
 """The measurements, each a figure beside its target."""
 
 import json
+import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from statistics import median
 
 from rich.progress import Progress
@@ -13,30 +15,20 @@ from bench.faults import proxy
 from bench.fleet import await_ready
 from bench.result import conclude
 from bench.run import observe
-from bench.speed.scratch import (
-    LOOK_S,
-    PATIENCE_S,
-    Running,
-    Scratch,
-    bare,
-    item_of,
-    scratch,
-    subscribed,
-    task_environment,
-)
+from bench.speed.scratch import NAME, PATIENCE_S, Program, Scratch, item_of, of_tasks, running, scratch, wait
 from bench.stack import Stack
 from bench.statistics import acknowledged, percentile
-from bench.writer import TableEntry, now_ms
 from consumer.digest import term, weight
 from consumer.message import Change
+from consumer.reader import MOST_SEGMENTS
 from consumer.replica import Replica
 
-BURST, BACKLOG = 2000, 200
-REPETITIONS = 3
-SETTLED_S = 2.0
-SEGMENTS = 4
-CHANGES = 200_000
-MEBIBYTE = 1 << 20
+BARE = str(Path(__file__).with_name("bare.py"))
+BURST, BACKLOG, CHANGES, REPETITIONS = 2000, 200, 200_000, 3
+SETTLED_S = 3.0
+"""The emulator goes on with a long poll whose program has ended, and hides what it finds."""
+POLLING = {"STATECAST_VARIANTS": '["poll"]', "STATECAST_SLOT_QUEUE_URLS": "[]"}
+"""Ready with the snapshot; a task that is pushed to waits for a watermark, too."""
 
 
 @dataclass(frozen=True)
@@ -60,46 +52,38 @@ class Figure:
         return self.value >= self.target if self.at_least else self.value <= self.target
 
 
-def wait(until: Callable[[], bool]) -> float:
-    """The moment, on the monotonic clock, at which something was first so."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not until():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not so after {PATIENCE_S} s")
-        time.sleep(LOOK_S)
-    return time.monotonic()
-
-
 def bursts(stack: Stack) -> Iterator[Figure]:
     """A full queue, drained by the consumer and by the bare loop in turn."""
-    rates, cpu = list[float](), list[float]()
+    rates, cpu, versions = list[float](), list[float](), count(2, BURST)
     with scratch(stack) as place:
-        versions = count(2, BURST)
         for _ in range(REPETITIONS):
             with place.consumer() as consumer:
-                wait(consumer.ready)
+                wait(lambda one=consumer: one.told("snapshot complete"))
                 rate, used = burst(place, consumer, next(versions))
-            with bare(place.environment, "receive", place.queue) as other:
-                bare_rate, bare_used = burst(place, other, next(versions))
+            with running(place.environment, BARE, "receive", place.queue) as bare:
+                bare_rate, bare_used = burst(place, bare, next(versions))
             rates.append(rate / bare_rate)
             cpu.append(used / bare_used)
-        yield Figure("CPU per change ÷ bare loop's", cpu, 1.25)
-        yield Figure(f"rate at {BURST:,} messages ÷ bare loop's", rates, 0.85, at_least=True)
         made = [calls(place, next(versions)) for _ in range(REPETITIONS)]
-        yield Figure(f"SQS calls for {BACKLOG} messages", made, 44)
+    yield Figure("CPU per change ÷ bare loop's", cpu, 1.25)
+    yield Figure(f"rate at {BURST:,} messages ÷ bare loop's", rates, 0.85, at_least=True)
+    yield Figure(f"SQS calls for {BACKLOG} messages", made, 44)
 
 
-def burst(place: Scratch, program: Running, version: int) -> tuple[float, float]:
+def burst(place: Scratch, program: Program, version: int) -> tuple[float, float]:
     """Messages a second at which a program that stood still drains the queue, and its CPU seconds."""
-    with program.paused():
-        place.send(BURST, version)
-        used, began = program.cpu_s, time.monotonic()
+    time.sleep(SETTLED_S)
+    program.process.send_signal(signal.SIGSTOP)
+    place.send(BURST, version)
+    used, began = program.cpu_s, time.monotonic()
+    program.process.send_signal(signal.SIGCONT)
     ended = wait(place.drained)
     return BURST / (ended - began), program.cpu_s - used
 
 
 def calls(place: Scratch, version: int) -> float:
     """How many calls of SQS a consumer makes for a backlog."""
+    time.sleep(SETTLED_S)
     place.send(BACKLOG, version)
     with (
         proxy.started(place.stack.endpoint or "") as through,
@@ -110,21 +94,18 @@ def calls(place: Scratch, version: int) -> float:
 
 
 def lives(stack: Stack) -> Iterator[Figure]:
-    """A consumer from start to end, with one change waiting."""
-    first, idle, end = list[float](), list[float](), list[float]()
+    """A consumer from start to end, with changes waiting."""
+    first, idle, end, versions = list[float](), list[float](), list[float](), count(2, 10)
     with scratch(stack) as place:
-        entry = TableEntry(stack.client("dynamodb"), place.table)
-        for number in range(REPETITIONS):
-            entry.put(item_of(number, 1)["id"]["S"], number, now_ms())
-            wait(lambda: not place.drained())
+        for _ in range(REPETITIONS):
+            time.sleep(SETTLED_S)
+            place.send(10, next(versions))
             with place.consumer() as consumer:
-                consumer.line("delivery")
-                first.append(time.monotonic() - consumer.begun)
-                wait(consumer.ready)
+                first.append(wait(lambda one=consumer: one.told("delivery")) - consumer.began)
+                wait(lambda one=consumer: one.told("snapshot complete"))
                 time.sleep(SETTLED_S)
-                idle.append(consumer.memory / MEBIBYTE)
+                idle.append(consumer.memory / (1 << 20))
                 end.append(consumer.end())
-            wait(place.drained)
     yield Figure("start → first change handled, s", first, 1.2)
     yield Figure("memory when idle, MiB", idle, 60)
     yield Figure("SIGTERM → exit, s", end, 1)
@@ -132,30 +113,31 @@ def lives(stack: Stack) -> Iterator[Figure]:
 
 def snapshots(stack: Stack) -> Iterator[Figure]:
     """A consumer's start with a full table, and a bare parallel Scan of it."""
-    with scratch(stack, 0) as place, place.consumer() as consumer:
+    with scratch(stack, 0) as place, place.consumer(**POLLING) as consumer:
         wait(consumer.ready)
         empty = consumer.memory
     for items in (10_000, 100_000):
         over, memory, note = list[float](), list[float](), ""
         with scratch(stack, items) as place:
             for _ in range(REPETITIONS):
-                with bare(place.environment, "scan", place.table, str(SEGMENTS)) as other:
-                    scan_s = other.line()["seconds"]
-                with place.consumer() as consumer:
-                    ready_s = wait(consumer.ready) - consumer.begun
+                with running(place.environment, BARE, "scan", place.table, str(MOST_SEGMENTS)) as bare:
+                    wait(bare.told)
+                    scan_s = bare.told()["seconds"]
+                with place.consumer(**POLLING) as consumer:
+                    ready_s = wait(consumer.ready) - consumer.began
                     memory.append((consumer.memory - empty) / (items * len(json.dumps(item_of(0, 1)))))
-                over.append((ready_s - 1) / scan_s)
+                over.append(ready_s / (1.3 * scan_s + 1))
                 note = f"ready after {ready_s:.2f} s, Scan {scan_s:.2f} s"
-        yield Figure(f"(start → ready with {items:,} items − 1 s) ÷ bare Scan", over, 1.3, note=note)
+        yield Figure(f"start → ready with {items:,} items ÷ (1.3 × bare Scan + 1 s)", over, 1, note=note)
         yield Figure(f"memory for {items:,} items ÷ their JSON", memory, 3)
 
 
-def replica() -> Iterator[Figure]:
+def replica(_: Stack) -> Iterator[Figure]:
     """`apply` alone, and what of it is the digest's: the same arithmetic in a loop of its own."""
     for kind, items in (("held", 1000), ("new", CHANGES)):
         rates, shares = list[float](), list[float]()
         changes = [Change(f"{number % items:08}", number, "{}") for number in range(CHANGES)]
-        for _ in range(REPETITIONS):
+        for _repetition in range(REPETITIONS):
             copy, total, own = Replica(600, time.monotonic), 0, weight("an item")
             began = time.perf_counter()
             for change in changes:
@@ -172,24 +154,28 @@ def replica() -> Iterator[Figure]:
 
 
 def fleet(stack: Stack, progress: Progress) -> Iterator[Figure]:
-    """Write → applied at every task, beside a bare receiver with a subscription of its own."""
-    tasks = len(await_ready(stack, PATIENCE_S))
-    with (
-        subscribed(stack, stack.outputs.topic_arn) as queue,
-        bare(task_environment(stack), "receive", queue) as other,
-    ):
-        seen = observe(stack, progress, writes=200, interval_s=0.2, seed=1, patience_s=30, keep_items=False)
-        other.end()
-        came: list[tuple[str, int, int]] = other.line()
+    """Write → applied at every task, beside a bare receiver with a queue of its own."""
+    tasks, sqs, sns = len(await_ready(stack, PATIENCE_S)), stack.client("sqs"), stack.client("sns")
+    queue = sqs.create_queue(QueueName=NAME)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = stack.outputs.topic_arn
+    own = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    try:
+        with running(of_tasks(stack)[0], BARE, "receive", queue) as bare:
+            seen = observe(
+                stack, progress, writes=200, interval_s=0.2, seed=1, patience_s=30, keep_items=False
+            )
+            bare.end()
+            came: list[tuple[str, int, int]] = bare.told()
+    finally:
+        sns.unsubscribe(SubscriptionArn=own)
+        sqs.delete_queue(QueueUrl=queue)
     # The first of both forwarders' copies.
     first: dict[tuple[str, int | None], int] = {
         (item_id, version): at for item_id, version, at in reversed(came)
     }
-    took = [
-        first[of] - write.written_at
-        for write in acknowledged(seen.writes)
-        if (of := (write.id, write.version)) in first
-    ]
+    made = acknowledged(seen.writes)
+    took = [first[of] - write.written_at for write in made if (of := (write.id, write.version)) in first]
     bare_p99 = percentile(sorted(took), 99)
     ours = conclude(seen).variants["lambda"].ms["write_to_applied"].p99 or 0
     note = f"p99 {ours} ms, bare receiver {bare_p99} ms"

@@ -18,7 +18,8 @@ from bench.fleet import live_leases, wanted_tasks
 from bench.result import folder_of
 from bench.run import RESULTS, progress_bars
 from bench.speed import measures
-from bench.speed.measures import Figure, wait
+from bench.speed.measures import Figure
+from bench.speed.scratch import wait
 from bench.stack import Stack, find
 
 
@@ -52,9 +53,8 @@ def measured(stack: Stack, progress: Progress) -> Iterator[Figure]:
     ecs.update_service(cluster=of.cluster, service=of.service, desiredCount=0)
     try:
         wait(lambda: not live_leases(stack.client("dynamodb"), of.leases_table))
-        for alone in (measures.bursts, measures.lives, measures.snapshots):
+        for alone in (measures.bursts, measures.lives, measures.snapshots, measures.replica):
             yield from alone(stack)
-        yield from measures.replica()
     finally:
         ecs.update_service(cluster=of.cluster, service=of.service, desiredCount=count)
     yield from measures.fleet(stack, progress)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bench.faults.checker import (
     Behind,
+    Excuse,
     Life,
     Sample,
     Scan,
@@ -20,6 +21,7 @@ from bench.faults.checker import (
     polls,
     recovery_ms,
     scan_told,
+    settled,
 )
 from bench.fleet import Lease
 from bench.workload import Kind
@@ -174,6 +176,11 @@ def test_periods_of_a_task_that_touch_are_one() -> None:
     assert merged(periods) == [Behind("a", 1, 9), Behind("a", 10, 11), Behind("b", 1, 2)]
 
 
+def test_a_task_at_the_digest_of_the_end_knows_all() -> None:
+    samples = [Sample(5, 2, [lease("a"), replace(lease("b"), digest="other")]), Sample(6, 2, [lease("b")])]
+    assert list(settled(samples, "d")) == [Scan("a", 5, 5), Scan("b", 6, 6)]
+
+
 LATE = Behind("task/0", 10_000, 20_000)
 
 
@@ -187,6 +194,10 @@ LATE = Behind("task/0", 10_000, 20_000)
         ([Struck("excuses 5 s", 12_000, 15_000, ["task/0"])], True),
         ([Struck("excuses 5 s", 12_000, 15_000, ["task/1"])], False),
         ([Struck("excuses nobody", 9_000, 30_000)], False),
+        ([Struck("excuses its first 3 s", 9_000, 30_000)], False),
+        ([Struck("excuses its first 3 s", 17_000, 19_999)], False),
+        ([Struck("excuses its first 3 s", 12_000, 20_000)], False),
+        ([Struck("excuses its first 3 s", 12_000, 16_500)], True),
         ([Struck("excuses 5 s", 9_000, 10_000), Struck("excuses 5 s", 16_000, 17_000)], True),
         ([Struck("excuses 5 s", 9_000, 10_000), Struck("excuses 5 s", 18_000, 19_000)], False),
     ],
@@ -194,7 +205,12 @@ LATE = Behind("task/0", 10_000, 20_000)
 def test_a_period_is_explained_when_faults_that_hit_the_task_cover_all_of_it(
     struck: list[Struck], so: bool
 ) -> None:
-    assert explained(LATE, struck, {"excuses 5 s": 5.0, "excuses nobody": None}) is so
+    excuses = {
+        "excuses 5 s": Excuse(5),
+        "excuses its first 3 s": Excuse(5, first_s=3),
+        "excuses nobody": None,
+    }
+    assert explained(LATE, struck, excuses) is so
 
 
 def test_recovery_is_when_all_wanted_tasks_are_ready_and_none_is_late() -> None:
