@@ -348,6 +348,13 @@ def test_a_leftover_put_of_a_deleted_item_is_not_brought_back() -> None:
     assert (world.table.reads, world.versions(), world.queue.deleted) == (["a"], {}, ["handle"])
 
 
+def test_a_put_that_was_long_on_its_way_is_doubted_by_when_it_was_made() -> None:
+    world = World()
+    world.replica.end_scan(world.replica.begin_scan(), 1_700_000_060_000)
+    world.inbox.handle([message("INSERT", "a", 1, sent_at=1_700_000_120_000)])
+    assert (world.table.reads, world.versions()) == (["a"], {})
+
+
 def test_a_leftover_put_of_a_living_item_brings_the_items_present_state() -> None:
     world = World()
     world.replica.change_queue()

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
+from consumer.clock import now_ms
 from consumer.health import judge
 from consumer.message import Change
 from consumer.task import Task
@@ -17,6 +18,7 @@ from tests.container.test_inbox import SETTINGS, watermark
 PATIENCE_SECONDS = 30
 UNKNOWN = Change("unknown", 1, "{}")
 FAR_FUTURE = 10**15
+POLLS = {"variants": ("poll",), "slot_queue_urls": ()}
 
 
 class Aws:
@@ -167,6 +169,19 @@ def test_that_snapshot_and_watermark_are_there_is_reported_at_once(run: Start, l
     aws.messages.append(watermark(2))
     aws.receive_gate.set()
     wait_until(lambda: any(reports))
+    assert task.mode == "push"
+
+
+def test_with_its_tenure_end_the_loops_that_served_it(run: Start) -> None:
+    aws = Aws()
+    task, thread = run(aws)
+    wait_until(lambda: task.facts().snapshot_complete)
+    tenure = task.tenure
+    assert tenure
+    task.stop()
+    thread.join(PATIENCE_SECONDS)
+    assert tenure.inbox
+    assert [of._closed.is_set() for of in (tenure.inbox, tenure.reader, tenure.watermark)] == [True] * 3
 
 
 def test_a_newcomer_writes_a_watermark_once_its_scan_has_begun(run: Start) -> None:
@@ -179,7 +194,7 @@ def test_a_newcomer_writes_a_watermark_once_its_scan_has_begun(run: Start) -> No
 def test_a_task_that_polls_leases_a_number_and_neither_receives_nor_writes_watermarks(run: Start) -> None:
     aws = Aws()
     reports = readiness(aws)
-    task, _ = run(aws, lease_seconds=3_600, variants=("poll",), slot_queue_urls=())
+    task, _ = run(aws, lease_seconds=3_600, **POLLS)
     wait_until(lambda: any(reports))
     state = task.state()
     assert state["slot"] in {"00", "01"}
@@ -187,6 +202,22 @@ def test_a_task_that_polls_leases_a_number_and_neither_receives_nor_writes_water
     wait_until(lambda: len(aws.order) and aws.scans > 2)
     assert (aws.received, aws.watermarks) == (0, [])
     assert judge(task.facts()) == ([], [])
+
+
+@pytest.mark.parametrize(("changes", "taken"), [({}, False), (POLLS, True)])
+def test_an_expired_slot_is_taken_at_once_where_no_queue_has_leftovers(
+    run: Start, changes: dict[str, Any], taken: bool
+) -> None:
+    class Expired(Aws):
+        def batch_get_item(self, **call: Any) -> Any:
+            ended = {"lease": {"S": "another"}, "expiresAt": {"N": str(now_ms() - 1_000)}}
+            return {
+                "Responses": {"leases": [{"slot": {"S": slot}, **ended} for slot in ("00", "01")]},
+                "UnprocessedKeys": {},
+            }
+
+    task, _ = run(Expired(), **changes)
+    wait_until(lambda: task.tenure if taken else "2 expired" in (task.facts().waiting or ""))
 
 
 def test_a_renewal_that_fails_is_tried_again_and_told(run: Start, monkeypatch: pytest.MonkeyPatch) -> None:
