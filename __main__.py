@@ -75,8 +75,7 @@ service = ConsumerService(
 
 pulumi.export("table", table.table_name)
 pulumi.export("streamArn", table.stream_arn)
-if topic:
-    pulumi.export("topicArn", topic.arn)
+pulumi.export("topicArn", topic.arn if topic else "")
 pulumi.export("leasesTable", leases.table_name)
 pulumi.export("slots", slots.descriptions)
 pulumi.export("cluster", service.cluster_name)
