@@ -53,7 +53,7 @@ types: setup ## basedpyright, strict where the product is
 	$(PYTHON) -m basedpyright
 
 unit: setup
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 plan: setup ## preview every stack with the policy pack: no account, no network
 	@status=0; for stack in $(STACKS); do \
