@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +48,19 @@ class Stack:
         return self.outputs.stream_arn.split(":")[3]
 
     def client(self, service: str, attempts: int = 8) -> Any:
-        """A boto3 client; `attempts` counts the first call too."""
-        emulator = {
-            "endpoint_url": self.endpoint,
-            "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",
-        }
-        return boto3.client(
-            service,  # pyright: ignore[reportArgumentType, reportCallIssue]
-            region_name=self.region,
-            config=Config(
-                retries={"total_max_attempts": attempts, "mode": "standard"}, max_pool_connections=16
-            ),
-            **(emulator if self.endpoint else {}),
-        )
+        """A boto3 client, which threads may share; `attempts` counts the first call too."""
+        return _client(service, self.region, self.endpoint, attempts)
+
+
+@cache
+def _client(service: str, region: str, endpoint: str | None, attempts: int) -> Any:
+    emulator = {"endpoint_url": endpoint, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.client(
+        service,  # pyright: ignore[reportArgumentType, reportCallIssue]
+        region_name=region,
+        config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, max_pool_connections=16),
+        **(emulator if endpoint else {}),
+    )
 
 
 def find(name: str) -> Stack:

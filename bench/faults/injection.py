@@ -209,8 +209,8 @@ def calls(**rule: Any) -> "Inject":
         hit = Hit("")
         with system.proxy.rule(**rule) as hits:
             yield hit
-        hit.note = f"{hits[0]} calls"
-        if not hits[0]:
+        hit.note = f"{sum(hits)} calls"
+        if not hits:
             raise ExperimentError(f"no call was hit by {rule}")
 
     return inject

@@ -34,6 +34,8 @@ from bench.writer import TableEntry, now_ms, write_on_schedule
 from local.stack import local_stack
 
 SAMPLES_PER_SECOND = 4
+READY_S = 120.0
+"""For all tasks at once to start on a machine that is busy."""
 DEAD_LETTERS_S = 60.0
 """Five receives, each after the visibility timeout, with room to spare."""
 LOGGED_S = 3.0
@@ -63,7 +65,7 @@ def faults(
     described = environment.describe(found, chosen, start)
     with proxy.started(found.endpoint) as through:
         system = System(found, local_stack(stack, console), through)
-        with rerouted(system, patience):
+        with rerouted(system):
             result, first = observe(
                 system,
                 console,
@@ -147,7 +149,7 @@ def observe(
 
 
 @contextmanager
-def rerouted(system: System, patience_s: float) -> Iterator[None]:
+def rerouted(system: System) -> Iterator[None]:
     """Tasks and function make their calls through the proxy; at the end all is as it was."""
     service, slots = system.service(), len(system.stack.outputs.slots)
     most = service["desiredCount"] * 3 // 2
@@ -171,17 +173,17 @@ def rerouted(system: System, patience_s: float) -> Iterator[None]:
         undo.callback(functions.update_alias, FunctionName=name, Name=alias, FunctionVersion=version)
         published = functions.publish_version(FunctionName=name)["Version"]
         functions.update_alias(FunctionName=name, Name=alias, FunctionVersion=published)
-        former = {lease.task for lease in await_ready(system.stack, patience_s)}
+        former = {lease.task for lease in await_ready(system.stack, READY_S)}
 
         def restore() -> None:
             proxied = {lease.task for lease in system.ready()}
             system.set_service(taskDefinition=service["taskDefinition"], desiredCount=service["desiredCount"])
-            await_ready(system.stack, patience_s, without=proxied)
+            await_ready(system.stack, READY_S, without=proxied)
 
         undo.callback(restore)
         through = {f"AWS_ENDPOINT_URL_{name}": system.proxy.url for name in ("SQS", "DYNAMODB")}
         system.set_service(taskDefinition=system.new_definition(through))
-        await_ready(system.stack, patience_s, without=former)
+        await_ready(system.stack, READY_S, without=former)
         yield
 
 

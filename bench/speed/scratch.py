@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 
 from bench.errors import ExperimentError
-from bench.faults.proxy import HOST, free_port
 from bench.stack import PROJECT, Stack
+from local.emulator import HOST, free_port
 from local.metadata import MetadataServer
 
 NAME = "statecast-speed"

@@ -80,7 +80,7 @@ def test_a_new_definition_under_writes_loses_nothing_and_no_task_lacks_a_slot(st
 
 def test_a_consumer_that_forgets_changes_fails_the_run_which_names_them(stack: Stack) -> None:
     deploy(stack, "python", str(BROKEN_CONSUMER), "forgetful")
-    ended, told = faults("--seconds", "9", "--fault", "task restarted", "--patience", "20")
+    ended, told = faults("--seconds", "9", "--fault", "task restarted", "--patience", "5")
     assert ended.returncode == 1
     assert told["lost"] + told["stale"] + told["resurrected"] > 0
     for violation in told["violations"][:5]:
