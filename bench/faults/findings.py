@@ -112,19 +112,21 @@ def show(found: Mapping[str, Any], first: int, console: Console) -> None:
         )
     if (more := len(found["violations"]) - SHOWN) > 0:
         console.print(f"… and {more} more, all in summary.json")
-    for one in found["behind"]:
-        why = "explained" if one["explained"] else "[red]no fault explains it[/]"
-        at = f"from {(one['since'] - first) / 1000:.1f} s on, task {one['task'].rpartition('/')[2]}"
-        console.print(f"behind for {one['ms'] / 1000:.1f} s {at}: {why}", soft_wrap=True)
-    late = [one["explained"] for one in found["behind"]]
+    for one in (one for one in found["behind"] if not one["explained"]):
+        at = f"from {(one['since'] - first) / 1000:.1f} s on"
+        console.print(f"[red]behind[/] for {one['ms'] / 1000:.1f} s {at}: task {one['task']}", soft_wrap=True)
+    late = sorted(one["ms"] for one in found["behind"])
+    unexplained = sum(not one["explained"] for one in found["behind"])
     counts = ", ".join(f"{found[kind]} {kind}" for kind in ("lost", "stale", "resurrected"))
     ready = found["start_to_ready_ms"]
     for line in (
         f"{found['writes']} writes acknowledged, {found['tasks']} tasks at the end: {counts}",
-        f"behind for more than 2 s: {len(late)} times, {late.count(False)} unexplained",
+        f"behind for more than 2 s: {len(late)} times, {unexplained} unexplained, "
+        f"for {max(late, default=0) / 1000:.1f} s at worst",
         f"{found['fallbacks']} fallbacks to polling, {found['repairs']} repairs",
         f"process start → ready: p50 {ready['p50']} ms, at worst {ready['max']} ms ({ready['count']} tasks)",
+        "failed" if found["problems"] else "passed",
     ):
         console.print(line, highlight=False, soft_wrap=True)
     for problem in found["problems"]:
-        console.print(f"[bold red]failed:[/] {escape(problem)}", soft_wrap=True)
+        console.print(f"[red]problem[/] {escape(problem)}", soft_wrap=True)

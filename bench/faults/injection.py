@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -19,6 +20,14 @@ from bench.stack import Stack
 from bench.writer import now_ms
 from local.stack import LocalStack
 
+RETRY_S = 20.0
+"""What failed may be tried again as late as this after it would succeed: the consumer's longest delay."""
+EXPIRY_S = 6.0
+"""How long the lease of a task that was killed goes on."""
+HIDDEN_S = 10.0
+"""What a lost answer held is hidden for the visibility timeout, and may be lost once more."""
+CUT = {"response": {"abort_bytes": 0}}
+"""The call is made, its answer lost."""
 MALFORMED = 50
 TRIES = 200
 """How often to look for a batch in a task's hands before it is killed anyway."""
@@ -54,11 +63,8 @@ class System:
 
     def service(self) -> Any:
         """The service as it is."""
-        of = self.stack.outputs
-        (service,) = self.stack.client("ecs").describe_services(cluster=of.cluster, services=[of.service])[
-            "services"
-        ]
-        return service
+        of, ecs = self.stack.outputs, self.stack.client("ecs")
+        return ecs.describe_services(cluster=of.cluster, services=[of.service])["services"][0]
 
     def new_definition(self, environment: dict[str, str]) -> str:
         """Register the service's task definition anew, with more environment; its ARN."""
@@ -81,26 +87,27 @@ class Hit:
     over_ms: int | None = None
 
 
+Inject = Callable[[System, Random], AbstractContextManager[Hit]]
+
+
 @contextmanager
 def forwarder_cut(system: System, variant: str) -> Iterator[None]:
     """A forwarder stops reading the stream, and goes on where it was."""
-    stream = system.stack.outputs.stream_arn
+    stream, client = system.stack.outputs.stream_arn, system.stack.client
     if variant == "lambda":
-        functions = system.stack.client("lambda")
+        functions = client("lambda")
         (mapping,) = functions.list_event_source_mappings(EventSourceArn=stream)["EventSourceMappings"]
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        try:
-            yield
-        finally:
-            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        switch = partial(functions.update_event_source_mapping, UUID=mapping["UUID"])
+        stop, start = partial(switch, Enabled=False), partial(switch, Enabled=True)
     else:
-        pipes = system.stack.client("pipes")
+        pipes = client("pipes")
         (name,) = (pipe["Name"] for pipe in pipes.list_pipes()["Pipes"] if pipe["Source"] == stream)
-        pipes.stop_pipe(Name=name)
-        try:
-            yield
-        finally:
-            pipes.start_pipe(Name=name)
+        stop, start = partial(pipes.stop_pipe, Name=name), partial(pipes.start_pipe, Name=name)
+    stop()
+    try:
+        yield
+    finally:
+        start()
 
 
 @contextmanager
@@ -201,7 +208,7 @@ def malformed(system: System, random: Random) -> Iterator[Hit]:
     yield Hit(f"{MALFORMED} messages of {len(kinds)} kinds", over_ms=now_ms())
 
 
-def calls(**rule: Any) -> "Inject":
+def calls(**rule: Any) -> Inject:
     """Calls through the proxy that end as a rule of microburst's says."""
 
     @contextmanager
@@ -220,19 +227,6 @@ def _victim(system: System, random: Random) -> tuple[Lease, int]:
     pids = system.pids()
     lease = random.choice([lease for lease in system.ready() if lease.task in pids])
     return lease, pids[lease.task]
-
-
-Inject = Callable[[System, Random], AbstractContextManager[Hit]]
-CUT = {"response": {"abort_bytes": 0}}
-"""The call is made, its answer lost."""
-
-
-RETRY_S = 20.0
-"""What failed may be tried again as late as this after it would succeed: the consumer's longest delay."""
-EXPIRY_S = 6.0
-"""How long the lease of a task that was killed goes on."""
-HIDDEN_S = 10.0
-"""What a lost answer held is hidden for the visibility timeout, and may be lost once more."""
 
 
 @dataclass(frozen=True)

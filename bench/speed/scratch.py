@@ -176,7 +176,7 @@ def scratch(stack: Stack, items: int = ITEMS) -> Iterator[Scratch]:
 def of_tasks(stack: Stack) -> tuple[dict[str, str], Any]:
     """The environment of the stack's tasks as their definition and the agent give it, and the definition."""
     of, ecs = stack.outputs, stack.client("ecs")
-    (service,) = ecs.describe_services(cluster=of.cluster, services=[of.service])["services"]
+    service = ecs.describe_services(cluster=of.cluster, services=[of.service])["services"][0]
     definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
     given = {one["name"]: one["value"] for one in definition["containerDefinitions"][0]["environment"]}
     account = {"AWS_ENDPOINT_URL": stack.endpoint or "", "AWS_DEFAULT_REGION": stack.region}

@@ -81,4 +81,15 @@ def test_each_lost_write_is_printed_by_key_version_and_task() -> None:
     printed = console.export_text()
     assert "stale a version 2 at task task/0, which holds 1" in printed
     assert "2 writes acknowledged, 1 tasks at the end: 0 lost, 1 stale, 0 resurrected" in printed
-    assert "failed: 1 acknowledged writes are not accounted for" in printed
+    assert "problem 1 acknowledged writes are not accounted for" in printed
+
+
+def test_a_period_that_no_fault_explains_is_printed_and_the_others_are_counted() -> None:
+    late = {"deliveries": [delivery(one, after=9000) for one in WRITES]}
+    console = Console(record=True, width=200)
+    show(found(**late), START, console)
+    assert "behind for 9.7 s from 0.0 s on: task task/0" in console.export_text()
+    show(found(**late, struck=[Struck("ReceiveMessage cut", START, START + 5000)]), START, console)
+    printed = console.export_text()
+    assert "behind for 9.7 s" not in printed
+    assert "behind for more than 2 s: 1 times, 0 unexplained, for 9.7 s at worst" in printed
