@@ -186,4 +186,4 @@ def of_tasks(stack: Stack) -> tuple[dict[str, str], Any]:
 
 def item_of(number: int, version: int) -> dict[str, Any]:
     """An item of 300 bytes of JSON."""
-    return {"id": {"S": f"{number:08}"}, "version": {"N": str(version)}, "value": {"S": "x" * 230}}
+    return {"id": {"S": f"{number:08}"}, "version": {"N": str(version)}, "value": {"S": "x" * 232}}
