@@ -6,7 +6,7 @@ Invariants:
 - the version held or buried for a key never goes down while it is remembered;
 - a change applies iff its version is higher than the one held or buried, so the order and the number of
   deliveries do not matter;
-- a tombstone outlives every message that can still bring the deleted item back;
+- a tombstone outlives every message and every page of a scan that can still bring the deleted item back;
 - the digest is that of the items held, whatever the way to them.
 """
 
@@ -170,5 +170,6 @@ class Replica:
         now = self._clock()
         self._buried.pop(item_id, None)
         self._buried[item_id] = _Buried(version, now + self._tombstone_seconds)
-        while (first := next(iter(self._buried))) and self._buried[first].expires_at <= now:
+        # A page in hand can hold what was deleted since: while a scan is under way, nothing is forgotten.
+        while self._scan is None and self._buried[first := next(iter(self._buried))].expires_at <= now:
             self._forgotten = max(self._forgotten, self._buried.pop(first).version)

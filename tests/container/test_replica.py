@@ -108,6 +108,19 @@ def test_an_expired_tombstone_is_forgotten_and_no_other() -> None:
     assert replica.apply(put("b", 4)) == "stale"
 
 
+def test_no_tombstone_is_forgotten_while_a_scan_is_under_way() -> None:
+    clock = Clock()
+    replica = make(put("a", 4), clock=clock)
+    scan = replica.begin_scan()
+    replica.apply(delete("a", 5))
+    clock.seconds = RETENTION_SECONDS + CLOCK_MARGIN_MS / 1000
+    replica.apply(delete("b", 1))
+    assert replica.page(scan, [put("a", 4)]) == [], "the page was read before the delete"
+    replica.end_scan(scan, 0)
+    replica.apply(delete("b", 2))
+    assert replica.apply(put("a", 4)) == "applied"
+
+
 def test_a_tombstone_buried_again_begins_anew() -> None:
     clock = Clock()
     replica = make(delete("a", 5), delete("b", 5), clock=clock)

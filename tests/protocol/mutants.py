@@ -216,6 +216,16 @@ class DoubtsByWhenItWasSent(Task):
         return self.replica.doubts(delivery.change, delivery.sqs_sent_at)
 
 
+class ForgetsDuringAScan(Task):
+    """A tombstone expires although a page from before it is in hand."""
+
+    class replica_class(Replica):  # noqa: N801
+        def _bury(self, item_id: str, version: int) -> None:
+            scan, self._scan = self._scan, None
+            super()._bury(item_id, version)
+            self._scan = scan
+
+
 class ForgetsThatTombstonesExpired(Task):
     """A put that is older than an expired tombstone counts as new."""
 
@@ -270,6 +280,7 @@ MUTANTS = {
         BuriesForGood,
         NoMarginForClocks,
         DoubtsByWhenItWasSent,
+        ForgetsDuringAScan,
         ForgetsThatTombstonesExpired,
         DeletesPastItsLease,
         TakesExpiredSlotsAtOnce,

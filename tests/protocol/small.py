@@ -88,6 +88,29 @@ def a_page_outlives_its_tenure(system: System) -> None:
     end(world)
 
 
+def a_page_is_in_hand_for_longer_than_a_tombstone_lasts(system: System) -> None:
+    """The scan's thread stands still while the inbox goes on and the item is removed."""
+    world = calm(system)
+    task = started(world)
+    world.write("a")
+    publish(world)
+    world.run(task)
+    task.rescan()
+    for _ in range(2):
+        world.step(task, "rescan")
+    world.delete("a")
+    publish(world)
+    world.run(task, "rescan")
+    world.wait(TOMBSTONE_MS + 1)
+    world.write("b")
+    world.delete("b")
+    publish(world)
+    publish(world)
+    world.run(task, "rescan")
+    world.step(task, "rescan")
+    end(world)
+
+
 def a_lessee_receives_after_its_lease(system: System) -> None:
     """It was paused just before a receive, and what it then received was for the newcomer."""
     for steps in range(2):  # One of the two ends before a receive, the other after it.
@@ -113,6 +136,7 @@ SMALL: dict[str, Callable[[System], None]] = {
         a_forwarder_is_later_than_a_tombstone_lasts,
         a_task_changes_its_slot_and_finds_a_leftover_of_what_it_holds,
         a_page_outlives_its_tenure,
+        a_page_is_in_hand_for_longer_than_a_tombstone_lasts,
         a_lessee_receives_after_its_lease,
     )
 }

@@ -18,6 +18,7 @@ MOST = COUNTED or 20_000
 # Broken by few histories: by which small one, then.
 RARE = {
     "DoubtsByWhenItWasSent": "a_put_reaches_the_queue_long_after_its_removal",
+    "ForgetsDuringAScan": "a_page_is_in_hand_for_longer_than_a_tombstone_lasts",
     "ForgetsThatTombstonesExpired": "a_forwarder_is_later_than_a_tombstone_lasts",
     "TrustsWhatItHeldBefore": "a_task_changes_its_slot_and_finds_a_leftover_of_what_it_holds",
     "TakesPagesOfAScanThatWasReplaced": "a_page_outlives_its_tenure",
