@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from bench.fleet import await_ready, live_leases
 from bench.stack import Stack, find
 from tests.engine import CHECKOUT
 
 pytestmark = [pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
+
+BROKEN_CONSUMER = Path(__file__).parent / "broken_consumer.py"
 
 
 def call(*command: str) -> subprocess.CompletedProcess[str]:
@@ -52,9 +55,35 @@ def faults(*options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, A
     return ended, json.loads((RESULTS / "results/latest/summary.json").read_text())
 
 
+def deploy(stack: Stack, *command: str) -> None:
+    """Have the service's tasks run a command of the container's, by a new task definition."""
+    of, ecs = stack.outputs, stack.client("ecs")
+    before = {lease.task for lease in live_leases(stack.client("dynamodb"), of.leases_table)}
+    (service,) = ecs.describe_services(cluster=of.cluster, services=[of.service])["services"]
+    now = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    (container,) = now["containerDefinitions"]
+    path = {"name": "PYTHONPATH", "value": str(CHECKOUT / "container")}
+    broken = {**container, "command": list(command), "environment": [*container["environment"], path]}
+    asked = {name: now[name] for name in ("family", "networkMode", "cpu", "memory")}
+    registered = ecs.register_task_definition(**asked, containerDefinitions=[broken])["taskDefinition"]
+    ecs.update_service(cluster=of.cluster, service=of.service, taskDefinition=registered["taskDefinitionArn"])
+    await_ready(stack, 60, without=before)
+
+
 def test_a_new_definition_under_writes_loses_nothing_and_no_task_lacks_a_slot(stack: Stack) -> None:
     ended, told = faults("--seconds", "15", "--fault", "definition swapped")
     assert (told["violations"], told["converged"], told["tasks"]) == ([], True, 2), ended.stdout
     (swapped,) = told["faults"]
     assert (swapped["note"], swapped["problem"]) == ("2 tasks", "")
     assert swapped["recovery_ms"] is not None
+
+
+def test_a_consumer_that_forgets_changes_fails_the_run_which_names_them(stack: Stack) -> None:
+    deploy(stack, "python", str(BROKEN_CONSUMER))
+    ended, told = faults("--seconds", "9", "--fault", "task restarted", "--patience", "5")
+    assert ended.returncode == 1
+    assert told["stale"] > 0, "it stays at the first version of each item"
+    assert not told["converged"]
+    for violation in told["violations"][:5]:
+        assert f"{violation['kind']} {violation['id']} version {violation['version']}" in ended.stdout
+    assert "acknowledged writes are not accounted for" in ended.stdout
