@@ -25,6 +25,8 @@ from consumer.replica import Replica
 
 BARE = str(Path(__file__).with_name("bare.py"))
 BURST, BACKLOG, CHANGES, REPETITIONS = 2000, 200, 200_000, 3
+BURSTS = 7
+"""The emulator's own rate differs by a half from one burst to the next."""
 SETTLED_S = 3.0
 """The emulator goes on with a long poll whose program has ended, and hides what it finds."""
 POLLING = {"STATECAST_VARIANTS": '["poll"]', "STATECAST_SLOT_QUEUE_URLS": "[]"}
@@ -56,7 +58,7 @@ def bursts(stack: Stack) -> Iterator[Figure]:
     """A full queue, drained by the consumer and by the bare loop in turn."""
     rates, cpu, versions = list[float](), list[float](), count(2, BURST)
     with scratch(stack) as place:
-        for _ in range(REPETITIONS):
+        for _ in range(BURSTS):
             with place.consumer() as consumer:
                 wait(lambda one=consumer: one.told("snapshot complete"))
                 rate, used = burst(place, consumer, next(versions))
