@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 from consumer.clock import now_ms
 from consumer.message import Change, Delivery, written_at_of
