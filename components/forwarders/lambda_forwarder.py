@@ -1,8 +1,6 @@
 """Stream → Lambda → topic."""
 
 from dataclasses import dataclass
-from os.path import relpath
-from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
@@ -17,10 +15,8 @@ from components.forwarders.forwarder import (
     ForwarderSettings,
     forwarding,
 )
-from components.policy_document import allow
-from components.service_role import ServiceRole, ServiceRoleArgs
+from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 
-PROJECT = Path(__file__).parents[2]
 # A change is due in 2 s. A record this old, after a minute of it, means that the stream is not being read.
 LATE_MILLISECONDS = 30_000
 
@@ -46,40 +42,21 @@ class LambdaForwarder(Forwarder):
         failures = DeadLetterQueue(
             f"{name}-dlq", DeadLetterQueueArgs(alarm_topic_arn=args.alarm_topic_arn), opts=child_opts
         )
-        logs = aws.cloudwatch.LogGroup(
-            f"{name}-logs", retention_in_days=args.log_retention_days, opts=child_opts
-        )
-        role = ServiceRole(
-            f"{name}-role",
-            ServiceRoleArgs(
-                service="lambda.amazonaws.com",
-                statements=[
-                    *forwarding(args, failures.arn),
-                    allow(
-                        ["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.format("{0}:*", logs.arn)
-                    ),
-                ],
+        function = LambdaFunction(
+            name,
+            LambdaFunctionArgs(
+                folder="forwarder",
+                environment={"TOPIC_ARN": args.topic_arn, "PARTIAL_FAILURE": args.partial_failure},
+                statements=forwarding(args, failures.arn),
+                memory=args.memory,
+                timeout_seconds=30,
+                log_retention_days=args.log_retention_days,
+                snap_start=args.snap_start,
             ),
             opts=child_opts,
         )
-        # A version with a snapshot is billed for as long as it exists, and an updated function keeps its old
-        # ones. So a change makes a new function, of one version, and then deletes the old one whole. The
-        # alias goes with its function; the mapping, which holds the place in the stream, moves to the new.
-        function = aws.lambda_.Function(
-            name,
-            runtime="python3.13",
-            architectures=["arm64"],
-            handler="handler.handle",
-            code=_source(PROJECT / "functions" / "forwarder"),
-            memory_size=args.memory,
-            timeout=30,
-            role=role.arn,
-            environment={"variables": {"TOPIC_ARN": args.topic_arn, "PARTIAL_FAILURE": args.partial_failure}},
-            logging_config={"log_format": "JSON", "log_group": logs.name},
-            publish=True,
-            snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role], replace_on_changes=["*"]),
-        )
+        # A snapshot is of a version. The alias goes with its function; the mapping, which holds the place in
+        # the stream, moves to the new.
         alias = aws.lambda_.Alias(
             f"{name}-alias", function_name=function.name, function_version=function.version, opts=child_opts
         )
@@ -95,7 +72,7 @@ class LambdaForwarder(Forwarder):
             maximum_retry_attempts=MAXIMUM_RETRIES,
             maximum_record_age_in_seconds=MAXIMUM_RECORD_AGE_SECONDS,
             destination_config={"on_failure": {"destination_arn": failures.arn}},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[function]),
         )
         alarm_above(
             f"{name}-late",
@@ -109,7 +86,7 @@ class LambdaForwarder(Forwarder):
             opts=child_opts,
         )
 
-        self.role_arn = role.arn
+        self.role_arn = function.role_arn
         self.register_outputs({"roleArn": self.role_arn})
 
 
@@ -123,12 +100,4 @@ def from_settings(name: str, args: ForwarderArgs, settings: ForwarderSettings) -
             snap_start=settings.snap_start,
             partial_failure=settings.partial_failure,
         ),
-    )
-
-
-def _source(folder: Path) -> pulumi.AssetArchive:
-    # Modules alone: a __pycache__ would change the archive's hash, and with it the function. As seen from the
-    # program, which may be another one: an absolute path would differ from one checkout to the next.
-    return pulumi.AssetArchive(
-        {module.name: pulumi.FileAsset(relpath(module)) for module in sorted(folder.glob("*.py"))}
     )

@@ -54,6 +54,7 @@ def test_a_lambda_forwarder_is_a_function_behind_an_alias_with_its_own_role_log_
         ("statecast-test", "statecast:components:LambdaForwarder", "forward"),
         ("forward", "statecast:components:DeadLetterQueue", "forward-dlq"),
         *FAILURES,
+        ("forward", "statecast:components:LambdaFunction", "forward"),
         ("forward", LOG_GROUP, "forward-logs"),
         ("forward", "statecast:components:ServiceRole", "forward-role"),
         ("forward-role", ROLE, "forward-role"),

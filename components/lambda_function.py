@@ -1,0 +1,94 @@
+"""A function of `functions/`, with its role and its log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os.path import relpath
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.policy_document import Statement, allow
+from components.service_role import ServiceRole, ServiceRoleArgs
+
+FUNCTIONS = Path(__file__).parents[1] / "functions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LambdaFunctionArgs:
+    """What a LambdaFunction is made of."""
+
+    folder: str  # its modules, a folder of `functions/`; what is called is `handle` in handler.py
+    environment: Mapping[str, pulumi.Input[str]]
+    statements: Sequence[Statement]  # all that it may do, besides writing its own log
+    memory: pulumi.Input[int]  # MB
+    timeout_seconds: int
+    log_retention_days: pulumi.Input[int]  # how long its log is kept
+    snap_start: bool = False  # regions: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
+
+
+class LambdaFunction(pulumi.ComponentResource):
+    """A function of one published version, that writes to its own log group.
+
+    What calls it depends on this component: the policy of its role is then in place.
+    """
+
+    arn: pulumi.Output[str]
+    name: pulumi.Output[str]
+    version: pulumi.Output[str]
+    role_arn: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: LambdaFunctionArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("statecast:components:LambdaFunction", name, None, opts)
+        child_opts = pulumi.ResourceOptions(parent=self)
+
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs", retention_in_days=args.log_retention_days, opts=child_opts
+        )
+        role = ServiceRole(
+            f"{name}-role",
+            ServiceRoleArgs(
+                service="lambda.amazonaws.com",
+                statements=[
+                    *args.statements,
+                    allow(
+                        ["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.format("{0}:*", logs.arn)
+                    ),
+                ],
+            ),
+            opts=child_opts,
+        )
+        # A version with a snapshot is billed for as long as it exists, and an updated function keeps its old
+        # ones. So a change makes a new function, of one version, and then deletes the old one whole; what
+        # calls it moves to the new.
+        function = aws.lambda_.Function(
+            name,
+            runtime="python3.13",
+            architectures=["arm64"],
+            handler="handler.handle",
+            code=_source(FUNCTIONS / args.folder),
+            memory_size=args.memory,
+            timeout=args.timeout_seconds,
+            role=role.arn,
+            environment={"variables": args.environment},
+            logging_config={"log_format": "JSON", "log_group": logs.name},
+            publish=True,
+            snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role], replace_on_changes=["*"]),
+        )
+
+        self.arn = function.arn
+        self.name = function.name
+        self.version = function.version
+        self.role_arn = role.arn
+        self.register_outputs({"arn": self.arn, "roleArn": self.role_arn})
+
+
+def _source(folder: Path) -> pulumi.AssetArchive:
+    # Modules alone: a __pycache__ would change the archive's hash, and with it the function. As seen from the
+    # program, which may be another one: an absolute path would differ from one checkout to the next.
+    return pulumi.AssetArchive(
+        {module.name: pulumi.FileAsset(relpath(module)) for module in sorted(folder.glob("*.py"))}
+    )
