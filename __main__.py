@@ -10,6 +10,7 @@ from components.consumer_service import ConsumerService, ConsumerServiceArgs
 from components.forwarders import FORWARDERS, ForwarderArgs
 from components.leases_table import LeasesTable, LeasesTableArgs
 from components.network import Network, NetworkArgs
+from components.redriver import Redriver, RedriverArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
 
@@ -19,14 +20,24 @@ alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_emai
 table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
 topic = ChangeTopic("statecast-changes") if settings.forwarders else None
 if topic:
+    redriver = Redriver(
+        "statecast-redriver",
+        RedriverArgs(
+            table=table,
+            topic_arn=topic.arn,
+            alarm_topic_arn=alarms.arn,
+            log_retention_days=settings.log_retention_days,
+        ),
+    )
     route = ForwarderArgs(
         stream_arn=table.stream_arn,
         topic_arn=topic.arn,
+        failure_queue_arn=redriver.failure_queue_arn,
         alarm_topic_arn=alarms.arn,
         log_retention_days=settings.log_retention_days,
     )
     forwarders = [FORWARDERS[name](f"statecast-{name}", route, settings) for name in settings.forwarders]
-    topic.admit([forwarder.role_arn for forwarder in forwarders])
+    topic.admit([publisher.role_arn for publisher in (*forwarders, redriver)])
 slots = TaskSlots(
     "statecast-slot",
     TaskSlotsArgs(

@@ -37,3 +37,26 @@ def alarm_above(
         ok_actions=[topic_arn],
         opts=opts,
     )
+
+
+def alarm_on_messages(
+    name: str,
+    queue_name: pulumi.Input[str],
+    *,
+    description: str,
+    topic_arn: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> aws.cloudwatch.MetricAlarm:
+    """Tell a topic of every minute in which a message waits in a queue."""
+    return alarm_above(
+        name,
+        0,
+        description=description,
+        namespace="AWS/SQS",
+        # Messages that SQS itself moves to a queue do not count in NumberOfMessagesSent.
+        metric="ApproximateNumberOfMessagesVisible",
+        dimensions={"QueueName": queue_name},
+        statistic="Maximum",
+        topic_arn=topic_arn,
+        opts=opts,
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.alarm import alarm_above
+from components.alarm import alarm_on_messages
 from components.policy_document import allow_topic_to_send, deny_plain_http, document
 
 # A message keeps the time at which it entered its first queue, so this queue must outlast it. The most:
@@ -47,15 +47,10 @@ class DeadLetterQueue(pulumi.ComponentResource):
         aws.sqs.QueuePolicy(
             f"{name}-policy", queue_url=queue.url, policy=document(*statements), opts=child_opts
         )
-        alarm = alarm_above(
+        alarm = alarm_on_messages(
             f"{name}-alarm",
-            0,
+            queue.name,
             description="Messages that could not be handled wait here.",
-            namespace="AWS/SQS",
-            # Messages that SQS itself moves here do not count in NumberOfMessagesSent.
-            metric="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": queue.name},
-            statistic="Maximum",
             topic_arn=args.alarm_topic_arn,
             opts=child_opts,
         )

@@ -13,7 +13,8 @@ from components.policy_document import allow_topic_to_send, deny_plain_http, doc
 class GuardedQueueArgs:
     """What a GuardedQueue is made of."""
 
-    topic_arn: pulumi.Input[str]  # the topic that may send to it; what it cannot deliver is kept, too
+    # The topic that may send to it; what it cannot deliver is kept, too. None: roles send, by their policies.
+    topic_arn: pulumi.Input[str] | None
     alarm_topic_arn: pulumi.Input[str]  # who is told when a message is given up
     retention_seconds: int  # how long a message waits for a receiver, 60 to 1,209,600
     visibility_timeout_seconds: int  # how long a received message is hidden before it is delivered again
@@ -21,9 +22,10 @@ class GuardedQueueArgs:
 
 
 class GuardedQueue(pulumi.ComponentResource):
-    """An encrypted queue for one topic's messages, over TLS only, with a DeadLetterQueue."""
+    """An encrypted queue, over TLS only, with a DeadLetterQueue for what its readers cannot handle."""
 
     arn: pulumi.Output[str]
+    name: pulumi.Output[str]
     url: pulumi.Output[str]
     dead_letter_queue: DeadLetterQueue  # where messages go that were received too often
 
@@ -46,16 +48,14 @@ class GuardedQueue(pulumi.ComponentResource):
             ),
             opts=child_opts,
         )
+        statements = [deny_plain_http("sqs:*", queue.arn)]
+        if args.topic_arn is not None:
+            statements.append(allow_topic_to_send(args.topic_arn, queue.arn))
         aws.sqs.QueuePolicy(
-            f"{name}-policy",
-            queue_url=queue.url,
-            policy=document(
-                deny_plain_http("sqs:*", queue.arn),
-                allow_topic_to_send(args.topic_arn, queue.arn),
-            ),
-            opts=child_opts,
+            f"{name}-policy", queue_url=queue.url, policy=document(*statements), opts=child_opts
         )
 
         self.arn = queue.arn
+        self.name = queue.name
         self.url = queue.url
         self.register_outputs({"arn": self.arn, "url": self.url})

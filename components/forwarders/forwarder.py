@@ -28,6 +28,7 @@ class ForwarderArgs:
 
     stream_arn: pulumi.Input[str]  # the table's stream
     topic_arn: pulumi.Input[str]  # the topic that takes the changes
+    failure_queue_arn: pulumi.Input[str]  # the queue that takes the place in the stream of what it gave up
     alarm_topic_arn: pulumi.Input[str]  # who is told when the forwarder fails
     log_retention_days: pulumi.Input[int]  # how long its logs are kept
 
@@ -38,7 +39,7 @@ class Forwarder(pulumi.ComponentResource):
     role_arn: pulumi.Output[str]  # the role that publishes
 
 
-def forwarding(args: ForwarderArgs, failure_queue_arn: pulumi.Input[str]) -> Sequence[Statement]:
+def forwarding(args: ForwarderArgs) -> Sequence[Statement]:
     """What a forwarder's role may do: read the stream, publish to the topic, queue what failed."""
     return [
         allow(
@@ -46,5 +47,5 @@ def forwarding(args: ForwarderArgs, failure_queue_arn: pulumi.Input[str]) -> Seq
         ),
         allow(["dynamodb:ListStreams"], "*"),
         allow(["sns:Publish"], args.topic_arn),
-        allow(["sqs:SendMessage"], failure_queue_arn),
+        allow(["sqs:SendMessage"], args.failure_queue_arn),
     ]

@@ -6,7 +6,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components.alarm import alarm_above
-from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.forwarders.forwarder import (
     MAXIMUM_RECORD_AGE_SECONDS,
     MAXIMUM_RETRIES,
@@ -39,15 +38,12 @@ class LambdaForwarder(Forwarder):
         super().__init__("statecast:components:LambdaForwarder", name, None, opts)
         child_opts = pulumi.ResourceOptions(parent=self)
 
-        failures = DeadLetterQueue(
-            f"{name}-dlq", DeadLetterQueueArgs(alarm_topic_arn=args.alarm_topic_arn), opts=child_opts
-        )
         function = LambdaFunction(
             name,
             LambdaFunctionArgs(
                 folder="forwarder",
                 environment={"TOPIC_ARN": args.topic_arn, "PARTIAL_FAILURE": args.partial_failure},
-                statements=forwarding(args, failures.arn),
+                statements=forwarding(args),
                 memory=args.memory,
                 timeout_seconds=30,
                 log_retention_days=args.log_retention_days,
@@ -71,7 +67,7 @@ class LambdaForwarder(Forwarder):
             function_response_types=["ReportBatchItemFailures"],
             maximum_retry_attempts=MAXIMUM_RETRIES,
             maximum_record_age_in_seconds=MAXIMUM_RECORD_AGE_SECONDS,
-            destination_config={"on_failure": {"destination_arn": failures.arn}},
+            destination_config={"on_failure": {"destination_arn": args.failure_queue_arn}},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[function]),
         )
         alarm_above(

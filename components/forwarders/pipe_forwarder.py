@@ -4,7 +4,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components.alarm import alarm_above
-from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.forwarders.forwarder import (
     MAXIMUM_RECORD_AGE_SECONDS,
     MAXIMUM_RETRIES,
@@ -24,9 +23,6 @@ class PipeForwarder(Forwarder):
         # The role trusts one pipe by its ARN, which must then be known before the pipe is made.
         pipe_name = f"{name}-{pulumi.get_stack()}"
 
-        failures = DeadLetterQueue(
-            f"{name}-dlq", DeadLetterQueueArgs(alarm_topic_arn=args.alarm_topic_arn), opts=child_opts
-        )
         # Under this prefix AWS lets its services write; other names share a policy of limited size.
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
         logs = aws.cloudwatch.LogGroup(
@@ -39,7 +35,7 @@ class PipeForwarder(Forwarder):
             f"{name}-role",
             ServiceRoleArgs(
                 service="pipes.amazonaws.com",
-                statements=forwarding(args, failures.arn),
+                statements=forwarding(args),
                 condition={"StringEquals": {"aws:SourceArn": _pipe_arn(args.stream_arn, pipe_name)}},
             ),
             opts=child_opts,
@@ -58,7 +54,7 @@ class PipeForwarder(Forwarder):
                     "on_partial_batch_item_failure": "AUTOMATIC_BISECT",
                     "maximum_retry_attempts": MAXIMUM_RETRIES,
                     "maximum_record_age_in_seconds": MAXIMUM_RECORD_AGE_SECONDS,
-                    "dead_letter_config": {"arn": failures.arn},
+                    "dead_letter_config": {"arn": args.failure_queue_arn},
                 }
             },
             target=args.topic_arn,

@@ -9,25 +9,21 @@ from components.forwarders.lambda_forwarder import LambdaForwarder, LambdaForwar
 from components.forwarders.pipe_forwarder import PipeForwarder
 from tests.program.conftest import CHECKOUT, Evaluation, evaluate
 
+FAILURES = "arn:aws:sqs:eu-south-1:123456789012:failures"
 STREAM = "arn:aws:dynamodb:eu-south-1:123456789012:table/state/stream/1"
 CHANGES, ALARMS = "arn:aws:sns:eu-south-1:123456789012:changes", "arn:aws:sns:eu-south-1:123456789012:alarms"
 ROUTE: dict[str, Any] = {
     "stream_arn": STREAM,
     "topic_arn": CHANGES,
+    "failure_queue_arn": FAILURES,
     "alarm_topic_arn": ALARMS,
     "log_retention_days": 14,
 }
-DLQ = "arn:aws:sqs:eu-south-1:123456789012:forward-dlq"
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
 ALARM, LOG_GROUP = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/logGroup:LogGroup"
 FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"
 ALIAS = "aws:lambda/alias:Alias"
 PIPE = "aws:pipes/pipe:Pipe"
-FAILURES = {
-    ("forward-dlq", "aws:sqs/queue:Queue", "forward-dlq"),
-    ("forward-dlq", "aws:sqs/queuePolicy:QueuePolicy", "forward-dlq-policy"),
-    ("forward-dlq", ALARM, "forward-dlq-alarm"),
-}
 FORWARDING = [
     {
         "Effect": "Allow",
@@ -36,7 +32,7 @@ FORWARDING = [
     },
     {"Effect": "Allow", "Action": ["dynamodb:ListStreams"], "Resource": "*"},
     {"Effect": "Allow", "Action": ["sns:Publish"], "Resource": CHANGES},
-    {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": DLQ},
+    {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": FAILURES},
 ]
 
 
@@ -52,8 +48,6 @@ def pipe_forwarder() -> Evaluation:
 def test_a_lambda_forwarder_is_a_function_behind_an_alias_with_its_own_role_log_and_failures() -> None:
     assert lambda_forwarder().children == {
         ("statecast-test", "statecast:components:LambdaForwarder", "forward"),
-        ("forward", "statecast:components:DeadLetterQueue", "forward-dlq"),
-        *FAILURES,
         ("forward", "statecast:components:LambdaFunction", "forward"),
         ("forward", LOG_GROUP, "forward-logs"),
         ("forward", "statecast:components:ServiceRole", "forward-role"),
@@ -116,7 +110,7 @@ def test_the_mapping_reads_the_whole_stream_and_gives_up_in_bounded_time() -> No
         "functionResponseTypes": ["ReportBatchItemFailures"],
         "maximumRetryAttempts": 10,
         "maximumRecordAgeInSeconds": 3600,
-        "destinationConfig": {"onFailure": {"destinationArn": DLQ}},
+        "destinationConfig": {"onFailure": {"destinationArn": FAILURES}},
     }
     assert made[ROLE_POLICY, "forward-role-policy"].urn in made[MAPPING, "forward-mapping"].options.depends_on
 
@@ -160,8 +154,6 @@ def test_a_pipe_forwarder_is_a_pipe_with_its_own_role_log_and_failures() -> None
 
     assert made.children == {
         ("statecast-test", "statecast:components:PipeForwarder", "forward"),
-        ("forward", "statecast:components:DeadLetterQueue", "forward-dlq"),
-        *FAILURES,
         ("forward", LOG_GROUP, "forward-logs"),
         ("forward", "statecast:components:ServiceRole", "forward-role"),
         ("forward-role", ROLE, "forward-role"),
@@ -189,7 +181,7 @@ def test_the_pipe_reads_the_whole_stream_and_gives_up_in_bounded_time() -> None:
                 "onPartialBatchItemFailure": "AUTOMATIC_BISECT",
                 "maximumRetryAttempts": 10,
                 "maximumRecordAgeInSeconds": 3600,
-                "deadLetterConfig": {"arn": DLQ},
+                "deadLetterConfig": {"arn": FAILURES},
             }
         },
         "target": CHANGES,

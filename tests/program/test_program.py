@@ -24,11 +24,7 @@ BASE = {
     "aws:sns/topicPolicy:TopicPolicy": 2,
 }
 BUILT_IMAGE = {"aws:ecr/repository:Repository": 1, "docker-build:index:Image": 1}
-LAMBDA = {
-    "aws:lambda/function:Function": 1,
-    "aws:lambda/alias:Alias": 1,
-    "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
-}
+LAMBDA = {"aws:lambda/alias:Alias": 1}
 PIPE = {"aws:pipes/pipe:Pipe": 1}
 # No change topic, nothing that forwards, no queues and so no alarms.
 POLL = BASE | {
@@ -40,30 +36,32 @@ POLL = BASE | {
 }
 
 
-def expected(slots: int, forwarders: int) -> dict[str, int]:
-    """What grows with the slots (two queues each) and the forwarders (a queue, three alarms, a log, a role).
+def expected(slots: int, forwarders: int, functions: int) -> dict[str, int]:
+    """What grows with the slots (two queues each) and the forwarders (two alarms, a log, a role).
 
-    And an alarm on repairs.
+    And the redriver (two queues, four alarms, a log, a role, a function) and an alarm on repairs.
     """
     return BASE | {
-        "aws:sqs/queue:Queue": 2 * slots + forwarders,
-        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + forwarders,
+        "aws:sqs/queue:Queue": 2 * slots + 2,
+        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 2,
         "aws:sns/topicSubscription:TopicSubscription": slots,
-        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 3 * forwarders + 1,
-        "aws:cloudwatch/logGroup:LogGroup": 1 + forwarders,
-        "aws:iam/role:Role": 2 + forwarders,
-        "aws:iam/rolePolicy:RolePolicy": 2 + forwarders,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 5,
+        "aws:cloudwatch/logGroup:LogGroup": 2 + forwarders,
+        "aws:iam/role:Role": 3 + forwarders,
+        "aws:iam/rolePolicy:RolePolicy": 3 + forwarders,
+        "aws:lambda/function:Function": functions,
+        "aws:lambda/eventSourceMapping:EventSourceMapping": functions,
     }
 
 
 @pytest.mark.parametrize(
     ("stack", "types"),
     [
-        ("dev", expected(slots=4, forwarders=2) | LAMBDA | PIPE | BUILT_IMAGE),
-        ("lambda", expected(slots=40, forwarders=1) | LAMBDA | BUILT_IMAGE),
-        ("pipe", expected(slots=40, forwarders=1) | PIPE | BUILT_IMAGE),
+        ("dev", expected(slots=4, forwarders=2, functions=2) | LAMBDA | PIPE | BUILT_IMAGE),
+        ("lambda", expected(slots=40, forwarders=1, functions=2) | LAMBDA | BUILT_IMAGE),
+        ("pipe", expected(slots=40, forwarders=1, functions=1) | PIPE | BUILT_IMAGE),
         ("poll", POLL | BUILT_IMAGE),
-        ("local", expected(slots=8, forwarders=2) | LAMBDA | PIPE),
+        ("local", expected(slots=8, forwarders=2, functions=2) | LAMBDA | PIPE),
     ],
 )
 def test_each_stack_makes_exactly_these_resources(
@@ -104,11 +102,28 @@ def test_a_stack_that_polls_has_no_topic_and_slots_without_queues(
     assert (outputs["topicArn"], outputs["slots"], outputs["variants"]) == ("", [], ["poll"])
 
 
-def test_the_topic_admits_the_roles_of_the_stacks_forwarders(program: Callable[[str], Evaluation]) -> None:
+def test_the_topic_admits_the_roles_of_the_stacks_forwarders_and_of_the_redriver(
+    program: Callable[[str], Evaluation],
+) -> None:
     policy = program("lambda")["aws:sns/topicPolicy:TopicPolicy", "statecast-changes-policy"].inputs["policy"]
 
     admitted = json.loads(policy)["Statement"][0]["Principal"]["AWS"]
-    assert admitted == ["arn:aws:iam:eu-south-1:123456789012:statecast-lambda-role"]
+    assert admitted == [
+        "arn:aws:iam:eu-south-1:123456789012:statecast-lambda-role",
+        "arn:aws:iam:eu-south-1:123456789012:statecast-redriver-role",
+    ]
+
+
+def test_every_forwarder_sends_what_it_gives_up_to_the_redriver(program: Callable[[str], Evaluation]) -> None:
+    made = program("dev")
+
+    queue = "arn:aws:sqs:eu-south-1:123456789012:statecast-redriver-failures"
+    mapping = made["aws:lambda/eventSourceMapping:EventSourceMapping", "statecast-lambda-mapping"].inputs
+    pipe = made["aws:pipes/pipe:Pipe", "statecast-pipe"].inputs["sourceParameters"][
+        "dynamodbStreamParameters"
+    ]
+    assert mapping["destinationConfig"] == {"onFailure": {"destinationArn": queue}}
+    assert pipe["deadLetterConfig"] == {"arn": queue}
 
 
 def test_tasks_start_once_every_slot_is_subscribed_and_the_network_leads_to_aws(

@@ -111,6 +111,15 @@ def test_a_guarded_queue_gives_up_into_a_dead_letter_queue() -> None:
         assert policy["Statement"] == [tls_only(name), from_changes(name)]
 
 
+def test_a_guarded_queue_of_no_topic_admits_none() -> None:
+    args = GuardedQueueArgs(topic_arn=None, alarm_topic_arn=ALARMS, **NUMBERS)
+    made = evaluate(lambda: GuardedQueue("inbox", args))
+
+    for name in ("inbox", "inbox-dlq"):
+        policy = json.loads(made[POLICY, f"{name}-policy"].inputs["policy"])
+        assert policy["Statement"] == [tls_only(name)]
+
+
 def test_a_dead_letter_queue_outlasts_its_source() -> None:
     args = GuardedQueueArgs(topic_arn=CHANGES, alarm_topic_arn=ALARMS, **NUMBERS)
     made = evaluate(lambda: GuardedQueue("inbox", args))
