@@ -318,6 +318,12 @@ def test_a_range_that_takes_too_long_is_sent_on_in_parts_until_it_is_done(
     assert [line["event"] for line in told] == [*["sent on"] * (invocations - 1), "redriven"], "none is lost"
 
 
+def test_a_range_that_is_done_just_in_time_leaves_no_rest(cloud: Callable[..., Cloud]) -> None:
+    made = cloud(*(record(number) for number in range(1, 6)), seconds_left=3)
+    redrive(failed_batch(1, 5), made)
+    assert (made.numbers, made.sent) == ([1, 2, 3, 4, 5], [])
+
+
 def test_a_loss_is_counted_once_though_the_range_is_sent_on(
     cloud: Callable[..., Cloud], capsys: pytest.CaptureFixture[str]
 ) -> None:
