@@ -1,7 +1,8 @@
-"""The program: settings, one line per piece, exports."""
+"""The program: settings, one line per piece, exports. A stack deploys the fleet or the hand-off."""
 
 import pulumi
 
+import handoff
 import settings as configuration
 from components.alarm_topic import AlarmTopic, AlarmTopicArgs
 from components.change_topic import ChangeTopic
@@ -13,83 +14,97 @@ from components.network import Network, NetworkArgs
 from components.redriver import Redriver, RedriverArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
+from settings import Settings
 
-settings = configuration.read()
 
-alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_email))
-table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
-topic = ChangeTopic("statecast-changes") if settings.forwarders else None
-if topic:
-    redriver = Redriver(
-        "statecast-redriver",
-        RedriverArgs(
-            table=table,
+def fleet(settings: Settings) -> None:
+    """A table, and the tasks that follow it."""
+    alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_email))
+    table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
+    topic = ChangeTopic("statecast-changes") if settings.forwarders else None
+    if topic:
+        redriver = Redriver(
+            "statecast-redriver",
+            RedriverArgs(
+                table=table,
+                topic_arn=topic.arn,
+                alarm_topic_arn=alarms.arn,
+                log_retention_days=settings.log_retention_days,
+            ),
+        )
+        route = ForwarderArgs(
+            stream_arn=table.stream_arn,
             topic_arn=topic.arn,
+            failure_queue_arn=redriver.failure_queue_arn,
             alarm_topic_arn=alarms.arn,
+            log_retention_days=settings.log_retention_days,
+        )
+        forwarders = [FORWARDERS[name](f"statecast-{name}", route, settings) for name in settings.forwarders]
+        topic.admit([publisher.role_arn for publisher in (*forwarders, redriver)])
+    slots = TaskSlots(
+        "statecast-slot",
+        TaskSlotsArgs(
+            count=slot_count(settings.tasks_max, settings.deployment_maximum_percent),
+            topic_arn=topic.arn if topic else None,
+            alarm_topic_arn=alarms.arn,
+            retention_seconds=settings.slot_retention_seconds,
+            visibility_timeout_seconds=settings.visibility_timeout_seconds,
+            max_receives=settings.max_receives,
+        ),
+    )
+    leases = LeasesTable(
+        "statecast-leases", LeasesTableArgs(deletion_protection=settings.deletion_protection)
+    )
+    network = Network(
+        "statecast-network",
+        NetworkArgs(
+            kind=settings.network,
+            region=settings.region,
+            vpc_id=settings.vpc_id,
+            subnet_ids=settings.subnet_ids,
+        ),
+    )
+    image = ConsumerImage(
+        "statecast-image", ConsumerImageArgs(uri=settings.image, force_delete=settings.force_destroy)
+    )
+    service = ConsumerService(
+        "statecast-tasks",
+        ConsumerServiceArgs(
+            image=image,
+            table=table,
+            leases=leases,
+            slots=slots,
+            network=network,
+            alarm_topic_arn=alarms.arn,
+            region=settings.region,
+            variants=settings.variants,
+            long_poll_seconds=settings.long_poll_seconds,
+            lease_seconds=settings.lease_seconds,
+            watermark_seconds=settings.watermark_seconds,
+            rescan_seconds=settings.rescan_seconds,
+            tasks_min=settings.tasks_min,
+            tasks_max=settings.tasks_max,
+            scaling_metric=settings.scaling_metric,
+            scaling_target=settings.scaling_target,
+            deployment_minimum_percent=settings.deployment_minimum_percent,
+            deployment_maximum_percent=settings.deployment_maximum_percent,
             log_retention_days=settings.log_retention_days,
         ),
     )
-    route = ForwarderArgs(
-        stream_arn=table.stream_arn,
-        topic_arn=topic.arn,
-        failure_queue_arn=redriver.failure_queue_arn,
-        alarm_topic_arn=alarms.arn,
-        log_retention_days=settings.log_retention_days,
-    )
-    forwarders = [FORWARDERS[name](f"statecast-{name}", route, settings) for name in settings.forwarders]
-    topic.admit([publisher.role_arn for publisher in (*forwarders, redriver)])
-slots = TaskSlots(
-    "statecast-slot",
-    TaskSlotsArgs(
-        count=slot_count(settings.tasks_max, settings.deployment_maximum_percent),
-        topic_arn=topic.arn if topic else None,
-        alarm_topic_arn=alarms.arn,
-        retention_seconds=settings.slot_retention_seconds,
-        visibility_timeout_seconds=settings.visibility_timeout_seconds,
-        max_receives=settings.max_receives,
-    ),
-)
-leases = LeasesTable("statecast-leases", LeasesTableArgs(deletion_protection=settings.deletion_protection))
-network = Network(
-    "statecast-network",
-    NetworkArgs(
-        kind=settings.network, region=settings.region, vpc_id=settings.vpc_id, subnet_ids=settings.subnet_ids
-    ),
-)
-image = ConsumerImage(
-    "statecast-image", ConsumerImageArgs(uri=settings.image, force_delete=settings.force_destroy)
-)
-service = ConsumerService(
-    "statecast-tasks",
-    ConsumerServiceArgs(
-        image=image,
-        table=table,
-        leases=leases,
-        slots=slots,
-        network=network,
-        alarm_topic_arn=alarms.arn,
-        region=settings.region,
-        variants=settings.variants,
-        long_poll_seconds=settings.long_poll_seconds,
-        lease_seconds=settings.lease_seconds,
-        watermark_seconds=settings.watermark_seconds,
-        rescan_seconds=settings.rescan_seconds,
-        tasks_min=settings.tasks_min,
-        tasks_max=settings.tasks_max,
-        scaling_metric=settings.scaling_metric,
-        scaling_target=settings.scaling_target,
-        deployment_minimum_percent=settings.deployment_minimum_percent,
-        deployment_maximum_percent=settings.deployment_maximum_percent,
-        log_retention_days=settings.log_retention_days,
-    ),
-)
 
-pulumi.export("table", table.table_name)
-pulumi.export("streamArn", table.stream_arn)
-pulumi.export("topicArn", topic.arn if topic else "")
-pulumi.export("leasesTable", leases.table_name)
-pulumi.export("slots", slots.descriptions)
-pulumi.export("cluster", service.cluster_name)
-pulumi.export("service", service.service_name)
-pulumi.export("logGroup", service.log_group_name)
-pulumi.export("variants", list(settings.variants))
+    pulumi.export("table", table.table_name)
+    pulumi.export("streamArn", table.stream_arn)
+    pulumi.export("topicArn", topic.arn if topic else "")
+    pulumi.export("leasesTable", leases.table_name)
+    pulumi.export("slots", slots.descriptions)
+    pulumi.export("cluster", service.cluster_name)
+    pulumi.export("service", service.service_name)
+    pulumi.export("logGroup", service.log_group_name)
+    pulumi.export("variants", list(settings.variants))
+
+
+settings = configuration.read()
+if settings.deploys == "fleet":
+    fleet(settings)
+else:
+    handoff.deploy(settings)

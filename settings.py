@@ -80,6 +80,9 @@ class Settings(BaseModel):
 
     region: str = Field(alias="aws:region", min_length=1, description="a region's name, such as eu-south-1")
 
+    deploys: Literal["fleet", "handoff"] = Field(description="fleet or handoff")
+    fan_out: Flag
+
     variants: Annotated[Texts, _only_if(_are_variants)] = Field(
         description=f"one or two of {', '.join(FORWARDERS)}, each once (a stream takes no third reader), "
         f"or {POLL} alone"
@@ -144,6 +147,11 @@ class Settings(BaseModel):
 
 def _conflicts(s: Settings) -> Iterator[str]:
     """One line for each pair of values that are allowed alone and not together."""
+    if s.fan_out and s.deploys != "handoff":
+        yield (
+            f"statecast:fanOut is True and statecast:deploys {s.deploys!r}: set deploys to 'handoff', or "
+            "fanOut to false"
+        )
     if s.tasks_max < s.tasks_min:
         yield (
             f"statecast:tasksMax is {s.tasks_max} and statecast:tasksMin {s.tasks_min}: "

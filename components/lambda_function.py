@@ -18,12 +18,13 @@ FUNCTIONS = Path(__file__).parents[1] / "functions"
 class LambdaFunctionArgs:
     """What a LambdaFunction is made of."""
 
-    folder: str  # its modules, a folder of `functions/`; what is called is `handle` in handler.py
+    folder: str  # its modules, a folder of `functions/`
     environment: Mapping[str, pulumi.Input[str]]
     statements: Sequence[Statement]  # all that it may do, besides writing its own log
     memory: pulumi.Input[int]  # MB
     timeout_seconds: int
     log_retention_days: pulumi.Input[int]  # how long its log is kept
+    module: str = "handler"  # the one of its modules whose `handle` is called
     snap_start: bool = False  # regions: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
 
 
@@ -37,6 +38,7 @@ class LambdaFunction(pulumi.ComponentResource):
     name: pulumi.Output[str]
     version: pulumi.Output[str]
     role_arn: pulumi.Output[str]
+    log_group_name: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: LambdaFunctionArgs, opts: pulumi.ResourceOptions | None = None
@@ -67,12 +69,12 @@ class LambdaFunction(pulumi.ComponentResource):
             name,
             runtime="python3.13",
             architectures=["arm64"],
-            handler="handler.handle",
+            handler=f"{args.module}.handle",
             code=_source(FUNCTIONS / args.folder),
             memory_size=args.memory,
             timeout=args.timeout_seconds,
             role=role.arn,
-            environment={"variables": args.environment},
+            environment={"variables": args.environment} if args.environment else None,
             logging_config={"log_format": "JSON", "log_group": logs.name},
             publish=True,
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
@@ -83,6 +85,7 @@ class LambdaFunction(pulumi.ComponentResource):
         self.name = function.name
         self.version = function.version
         self.role_arn = role.arn
+        self.log_group_name = logs.name
         self.register_outputs({"arn": self.arn, "roleArn": self.role_arn})
 
 

@@ -526,3 +526,19 @@ def test_code_is_packed_as_one_file(client: Client, account: Account) -> None:
     location = lambda_.get_function(FunctionName=made.id)["Code"]["Location"]
     with urllib.request.urlopen(location) as response, zipfile.ZipFile(io.BytesIO(response.read())) as found:
         assert found.namelist() == ["handler.py"]
+
+
+def test_a_stream_of_kinesis_is_encrypted(client: Client, account: Account) -> None:
+    made = client.create(
+        "aws:kinesis/stream:Stream",
+        "encrypted",
+        shardCount=1,
+        encryptionType="KMS",
+        kmsKeyId="alias/aws/kinesis",
+    )
+
+    described = account.client("kinesis").describe_stream_summary(StreamName=made["name"])
+    summary = described["StreamDescriptionSummary"]
+    assert (summary["EncryptionType"], summary["KeyId"]) == ("KMS", "alias/aws/kinesis")
+    assert made.read() == made.outputs
+    assert made.diff(shardCount=1, kmsKeyId="alias/mine").replaces

@@ -34,6 +34,24 @@ POLL = BASE | {
     "aws:iam/role:Role": 2,
     "aws:iam/rolePolicy:RolePolicy": 2,
 }
+# Two functions, a topic beside that of the alarms, a stream; and what keeps the failures of each part.
+HANDOFF = {
+    "aws:cloudwatch/logGroup:LogGroup": 2,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": 4,
+    "aws:iam/role:Role": 2,
+    "aws:iam/rolePolicy:RolePolicy": 2,
+    "aws:kinesis/stream:Stream": 1,
+    "aws:kms/key:Key": 1,
+    "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
+    "aws:lambda/function:Function": 2,
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": 2,
+    "aws:lambda/permission:Permission": 1,
+    "aws:sns/topic:Topic": 2,
+    "aws:sns/topicPolicy:TopicPolicy": 2,
+    "aws:sns/topicSubscription:TopicSubscription": 1,
+    "aws:sqs/queue:Queue": 4,
+    "aws:sqs/queuePolicy:QueuePolicy": 4,
+}
 
 
 def expected(slots: int, forwarders: int, functions: int) -> dict[str, int]:
@@ -62,6 +80,7 @@ def expected(slots: int, forwarders: int, functions: int) -> dict[str, int]:
         ("pipe", expected(slots=40, forwarders=1, functions=1) | PIPE | BUILT_IMAGE),
         ("poll", POLL | BUILT_IMAGE),
         ("local", expected(slots=8, forwarders=2, functions=2) | LAMBDA | PIPE),
+        ("handoff", HANDOFF),
     ],
 )
 def test_each_stack_makes_exactly_these_resources(
@@ -153,7 +172,11 @@ def test_the_largest_service_that_settings_allow_fits_the_task_roles_policy(
 def test_only_the_settings_read_configuration() -> None:
     readers = [
         source.name
-        for source in [CHECKOUT / "__main__.py", *sorted((CHECKOUT / "components").rglob("*.py"))]
+        for source in [
+            CHECKOUT / "__main__.py",
+            CHECKOUT / "handoff.py",
+            *sorted((CHECKOUT / "components").rglob("*.py")),
+        ]
         if any(
             isinstance(node, ast.Attribute) and node.attr in {"Config", "config", "environ", "getenv"}
             for node in ast.walk(ast.parse(source.read_text()))
@@ -162,10 +185,21 @@ def test_only_the_settings_read_configuration() -> None:
     assert readers == []
 
 
-def test_every_resource_is_owned_by_its_component(program: Callable[[str], Evaluation]) -> None:
+def test_the_hand_off_exports_what_its_experiment_relies_on(program: Callable[[str], Evaluation]) -> None:
+    assert program("handoff").outputs == {
+        "sender": "arn:aws:lambda:eu-south-1:123456789012:statecast-handoff-sender",
+        "senderLogGroup": "statecast-handoff-sender-logs",
+        "receiver": "arn:aws:lambda:eu-south-1:123456789012:statecast-handoff-receiver",
+        "receiverLogGroup": "statecast-handoff-receiver-logs",
+        "ways": ["synchronous", "asynchronous", "sns", "kinesis"],
+    }
+
+
+@pytest.mark.parametrize("stack", ["local", "handoff"])
+def test_every_resource_is_owned_by_its_component(program: Callable[[str], Evaluation], stack: str) -> None:
     orphans = [
         made.name
-        for made in program("local").resources
-        if made.parent.rpartition("::")[2] == "statecast-local" and not made.type.startswith("statecast:")
+        for made in program(stack).resources
+        if made.parent.rpartition("::")[2] == f"statecast-{stack}" and not made.type.startswith("statecast:")
     ]
     assert orphans == []

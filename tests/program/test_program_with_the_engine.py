@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,14 @@ def test_the_engine_plans_the_aws_stack_under_the_policies_without_an_account() 
 
     assert planned.returncode == 0, planned.stdout
     assert "+ 114 to create" in planned.stdout, "what the mocks count, the components and the stack itself"
+
+
+@pytest.mark.parametrize(("fan_out", "resources"), [("false", 47), ("true", 55)])
+def test_the_hand_off_keeps_to_the_policies_with_and_without_fan_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fan_out: str, resources: int
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # a stack that is up would be planned against
+    planned = preview("handoff", f"fanOut={fan_out}")
+
+    assert planned.returncode == 0, planned.stdout
+    assert f"+ {resources} to create" in planned.stdout, planned.stdout

@@ -7,7 +7,7 @@ from components.forwarders.pipe_forwarder import PipeForwarder
 from settings import Settings, parse
 from tests.program.conftest import CHECKOUT, Evaluation, defaults, evaluate, run_program, stack_configuration
 
-STACKS = ["dev", "lambda", "pipe", "poll", "local"]
+STACKS = ["dev", "lambda", "pipe", "poll", "local", "handoff"]
 VARIANTS = "one or two of lambda, pipe, each once (a stream takes no third reader), or poll alone"
 VALID = {"aws:region": "eu-south-1"} | defaults()
 
@@ -38,6 +38,7 @@ def test_no_default_stands_in_the_model() -> None:
 
 def test_the_defaults_are_the_articles_system() -> None:
     settings = parse(VALID)
+    assert (settings.deploys, settings.fan_out) == ("fleet", False)
     assert (settings.variants, settings.tasks_min, settings.tasks_max) == (("lambda", "pipe"), 20, 20)
     assert (settings.long_poll_seconds, settings.lambda_memory) == (20, 128)
     assert (settings.watermark_seconds, settings.rescan_seconds) == (10, 900)
@@ -85,6 +86,8 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
             '["lambda", "pipe", "bus"]',
             VARIANTS,
         ),
+        ("deploys", "both", "fleet or handoff"),
+        ("fanOut", "perhaps", "true or false"),
         ("partialFailure", "ignore", "report or raise"),
         ("lambdaMemory", "64", "a whole number from 128 to 10240"),
         ("snapStart", "perhaps", "true or false"),
@@ -175,6 +178,11 @@ def test_other_namespaces_are_not_ours_to_judge() -> None:
     ("given", "line"),
     [
         (
+            {"fanOut": "true"},
+            "statecast:fanOut is True and statecast:deploys 'fleet': set deploys to 'handoff', or fanOut to "
+            "false",
+        ),
+        (
             {"tasksMin": 5, "tasksMax": 4},
             "statecast:tasksMax is 4 and statecast:tasksMin 5: "
             "raise tasksMax, or set it to 0 for as many as tasksMin",
@@ -226,6 +234,7 @@ def test_values_that_do_not_go_together_are_refused(given: dict[str, object], li
 @pytest.mark.parametrize(
     "given",
     [
+        {"deploys": "handoff", "fanOut": "true"},
         {"slotRetentionSeconds": 151},
         {"variants": '["poll"]'},
         {"tasksMin": 60},
