@@ -5,14 +5,15 @@ import os
 import platform
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from bench.stack import PROJECT, Stack
+from bench.stack import PROJECT, Deployed
 
 
-def describe(stack: Stack, seed: int, start: datetime) -> dict[str, Any]:
+def describe(stack: Deployed[Any], seed: int, start: datetime) -> dict[str, Any]:
     """The cloud, the machine that bench ran on, the commit, and what the run can be repeated with."""
     return {
         "cloud": _cloud(stack),
@@ -28,7 +29,13 @@ def describe(stack: Stack, seed: int, start: datetime) -> dict[str, Any]:
     }
 
 
-def _cloud(stack: Stack) -> str:
+def caveat(described: Mapping[str, Any]) -> str:
+    """What to say beside every latency of a run; empty on AWS."""
+    cloud = described["cloud"]
+    return "" if cloud == "aws" else f"Measured on an {cloud}: its latency is not that of AWS."
+
+
+def _cloud(stack: Deployed[Any]) -> str:
     if stack.endpoint is None:
         return "aws"
     with urllib.request.urlopen(f"{stack.endpoint}/_ministack/health", timeout=10) as answer:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from bench.deliveries import POLL, Delivery
+from bench.environment import caveat
 from bench.statistics import (
     Arrival,
     Distribution,
@@ -74,8 +75,7 @@ class Result:
     @property
     def caveat(self) -> str:
         """What to say beside every latency; empty on AWS."""
-        cloud = self.observation.environment["cloud"]
-        return "" if cloud == "aws" else f"Measured on an {cloud}: its latency is not that of AWS."
+        return caveat(self.observation.environment)
 
     def summary(self) -> dict[str, Any]:
         """`summary.json`. `writes` counts the acknowledged ones; `expected` is writes × tasks."""

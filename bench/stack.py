@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -18,8 +18,17 @@ from bench.errors import ExperimentError
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+class Told(Protocol):
+    """The outputs of any stack: they tell where it is."""
+
+    @property
+    def region(self) -> str:
+        """The region that it is in."""
+        ...
+
+
 class Outputs(BaseModel):
-    """The stack outputs that experiments rely on."""
+    """The outputs of a stack that deploys the fleet."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
@@ -33,23 +42,57 @@ class Outputs(BaseModel):
     log_group: str
     variants: list[str]
 
+    @property
+    def region(self) -> str:
+        """The region, from the stream's ARN."""
+        return self.stream_arn.split(":")[3]
+
+
+class HandoffOutputs(BaseModel):
+    """The outputs of a stack that deploys the hand-off: its functions by ARN."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
+
+    sender: str
+    sender_log_group: str
+    receiver: str
+    receiver_log_group: str
+    ways: list[str]
+
+    @property
+    def region(self) -> str:
+        """The region, from a function's ARN."""
+        return self.sender.split(":")[3]
+
+
+OutputsT = TypeVar("OutputsT", bound=Told)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
 
 @dataclass(frozen=True)
-class Stack:
+class Deployed(Generic[OutputsT]):
     """A deployed stack, and the clients to reach it. `endpoint` is the emulator's URL, None on AWS."""
 
     name: str
-    outputs: Outputs
+    outputs: OutputsT
     endpoint: str | None = None
 
     @property
     def region(self) -> str:
-        """The region, from the stream's ARN."""
-        return self.outputs.stream_arn.split(":")[3]
+        """The region that it is in."""
+        return self.outputs.region
 
     def client(self, service: str, attempts: int = 8) -> Any:
         """A boto3 client, which threads may share; `attempts` counts the first call too."""
         return _client(service, self.region, self.endpoint, attempts)
+
+
+class Stack(Deployed[Outputs]):
+    """A fleet."""
+
+
+class HandoffStack(Deployed[HandoffOutputs]):
+    """A hand-off."""
 
 
 @cache
@@ -64,11 +107,21 @@ def _client(service: str, region: str, endpoint: str | None, attempts: int) -> A
 
 
 def find(name: str) -> Stack:
-    """The local stack of that name if it is up, else the outputs that Pulumi holds for it."""
+    """The fleet that a stack deploys: the local stack of that name if it is up, else the one on AWS."""
+    return Stack(name, *_found(name, Outputs))
+
+
+def find_handoff(name: str) -> HandoffStack:
+    """The hand-off that a stack deploys, in the same way."""
+    return HandoffStack(name, *_found(name, HandoffOutputs))
+
+
+def _found(name: str, model: type[ModelT]) -> tuple[ModelT, str | None]:
+    """The outputs that Pulumi holds for a stack, and the endpoint if it is local."""
     local = _call(sys.executable, "-m", "local", "status", "--stack", name, "--json")
     if local.returncode == 0:
         status = json.loads(local.stdout)
-        return Stack(name, _outputs(name, status["outputs"]), status["endpoint"])
+        return _outputs(name, status["outputs"], model), status["endpoint"]
     absent = f"no local stack {name!r} is up ({_last_line(local.stderr)})"
     try:
         pulumi = _call("pulumi", "stack", "output", "--json", "--stack", name)
@@ -77,12 +130,12 @@ def find(name: str) -> Stack:
     if pulumi.returncode != 0:
         reason = _last_line(pulumi.stderr)
         raise ExperimentError(f"{absent}, and `pulumi stack output --stack {name}` failed: {reason}")
-    return Stack(name, _outputs(name, json.loads(pulumi.stdout)))
+    return _outputs(name, json.loads(pulumi.stdout), model), None
 
 
-def _outputs(name: str, outputs: dict[str, Any]) -> Outputs:
+def _outputs(name: str, outputs: dict[str, Any], model: type[ModelT]) -> ModelT:
     try:
-        return Outputs.model_validate(outputs)
+        return model.model_validate(outputs)
     except ValidationError as problem:
         wrong = ", ".join(".".join(map(str, error["loc"])) for error in problem.errors())
         raise ExperimentError(

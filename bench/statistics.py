@@ -4,9 +4,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.deliveries import POLL, Delivery, Expectation
 from bench.writer import Write
+
+Number = TypeVar("Number", int, float)
 
 HOPS: dict[str, tuple[str, str]] = {
     "write_to_applied": ("written", "applied"),
@@ -27,10 +30,10 @@ class Distribution:
 
     count: int
     mean: float | None = None
-    p50: int | None = None
-    p90: int | None = None
-    p99: int | None = None
-    max: int | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,12 @@ class VariantResult:
     arrivals: list[Arrival]
 
 
-def percentile(ordered: Sequence[int], p: float) -> int:
+def percentile(ordered: Sequence[Number], p: float) -> Number:
     """The nearest-rank percentile of values in ascending order, 0 < p ≤ 100."""
     return ordered[math.ceil(len(ordered) * p / 100) - 1]
 
 
-def distribution(values: Iterable[int]) -> Distribution:
+def distribution(values: Iterable[float]) -> Distribution:
     """Its count, mean, percentiles and maximum."""
     ordered = sorted(values)
     if not ordered:

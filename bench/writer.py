@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,6 +14,9 @@ from bench.workload import Kind, PlannedWrite
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+Planned = TypeVar("Planned")
+Done = TypeVar("Done")
 
 WRITERS = 8
 """Writes that may be in flight at once: a slow one does not delay the next."""
@@ -86,18 +89,31 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def on_schedule(
+    plan: Sequence[Planned],
+    interval_s: float,
+    act: Callable[[Planned, int], Done],
+    advance: Callable[[], None],
+) -> list[Done]:
+    """Begin n of the plan at n × `interval_s`, whenever those before it end. In the plan's order.
+
+    `act` is told when it was scheduled, Unix milliseconds, and knows by its own clock when it began.
+    """
+    first, first_ms = time.monotonic(), now_ms()
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers:
+        begun: list[Future[Done]] = []
+        for place, planned in enumerate(plan):
+            time.sleep(max(0.0, first + place * interval_s - time.monotonic()))
+            begun.append(writers.submit(act, planned, first_ms + round(place * interval_s * 1000)))
+            begun[-1].add_done_callback(lambda _: advance())
+        return [each.result() for each in begun]
+
+
 def write_on_schedule(
     plan: Sequence[PlannedWrite], interval_s: float, entry: Entry, advance: Callable[[], None]
 ) -> list[Write]:
-    """Start write n at n × `interval_s`; a late one keeps its scheduled time. In the plan's order."""
-    first, first_ms = time.monotonic(), now_ms()
-    with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers:
-        made: list[Future[Write]] = []
-        for place, planned in enumerate(plan):
-            time.sleep(max(0.0, first + place * interval_s - time.monotonic()))
-            made.append(writers.submit(_write, planned, first_ms + round(place * interval_s * 1000), entry))
-            made[-1].add_done_callback(lambda _: advance())
-        return [write.result() for write in made]
+    """Make the writes; a late one keeps its scheduled time."""
+    return on_schedule(plan, interval_s, lambda planned, at: _write(planned, at, entry), advance)
 
 
 def _write(planned: PlannedWrite, scheduled: int, entry: Entry) -> Write:

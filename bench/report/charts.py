@@ -9,7 +9,7 @@ from bench.published import PUBLISHED
 from bench.result import Result
 from bench.statistics import VariantResult
 
-COLOURS = ("#3987d6", "#e07b39", "#2fa37c", "#a66fd0")
+COLOURS = ("#3987d6", "#e07b39", "#2fa37c", "#a66fd0", "#c9a227")
 """Told apart in light and dark, and by the colour-blind."""
 PUBLISHED_COLOURS = ("#7d8894", "#98a2ad", "#b3bcc5")
 DEADLINE_MS = 2000
@@ -49,7 +49,7 @@ def hops(result: Result) -> go.Figure:
         uniformtext={"mode": "hide", "minsize": 11},
     )
     figure.update_xaxes(title="mean, ms", rangemode="tozero")
-    return _plain(figure)
+    return plain(figure)
 
 
 def arrival(result: Result) -> go.Figure:
@@ -73,7 +73,7 @@ def arrival(result: Result) -> go.Figure:
     figure.add_annotation(x=log10(DEADLINE_MS), y=50, text="2 s", showarrow=False, xanchor="right", xshift=-4)
     figure.update_xaxes(title="ms after the write (logarithmic)", type="log", tickvals=LOGARITHMIC_TICKS)
     figure.update_yaxes(title="% applied", range=[0, 102])
-    return _plain(figure)
+    return plain(figure)
 
 
 def timeline(result: Result) -> go.Figure:
@@ -95,7 +95,7 @@ def timeline(result: Result) -> go.Figure:
         )
     figure.update_xaxes(title="s since the first write", rangemode="tozero")
     figure.update_yaxes(title="write → applied at the last task, ms", rangemode="tozero")
-    return _plain(figure)
+    return plain(figure)
 
 
 def _mean_hops(variant: VariantResult) -> dict[str, float]:
@@ -108,7 +108,8 @@ def _mean_hops(variant: VariantResult) -> dict[str, float]:
     return {name.replace("_", " "): mean for name, mean in means.items() if mean is not None}
 
 
-def _plain(figure: go.Figure) -> go.Figure:
+def plain(figure: go.Figure) -> go.Figure:
+    """The figure in the manner of all: no frame, no fill, no zoom."""
     return (
         figure.update_layout(
             template="none",
