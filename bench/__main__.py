@@ -10,11 +10,12 @@ from rich.markup import escape
 from bench.errors import ExperimentError
 from bench.faults.run import faults
 from bench.fleet import fleet
+from bench.handoff.run import handoff
 from bench.run import run
 from bench.speed.run import speed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (run, fleet, faults, speed):
+for command in (run, fleet, faults, speed, handoff):
     app.command()(command)
 
 

@@ -1,9 +1,10 @@
 """What pages are made of."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -53,3 +54,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "figur
         return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
     return f"<table class={kind}>{row(head, 'th')}{''.join(row(cells, 'td') for cells in rows)}</table>"
+
+
+def facts(environment: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    """The rows of a table of where a run took place."""
+    for name, value in environment.items():
+        shown = ", ".join(f"{part} {of}" for part, of in value.items()) if isinstance(value, dict) else value
+        yield name.replace("_", " "), str(shown)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
-from bench.report.markup import chart, document, section, table
+from bench.report.markup import chart, document, facts, section, table
 from bench.report.wording import COUNTS, counts, figure, headline
 from bench.result import Result
 
@@ -62,9 +62,7 @@ def _published() -> str:
 
 
 def _environment(result: Result) -> Iterable[Sequence[str]]:
-    for name, value in result.observation.environment.items():
-        shown = ", ".join(f"{part} {of}" for part, of in value.items()) if isinstance(value, dict) else value
-        yield name.replace("_", " "), str(shown)
+    yield from facts(result.observation.environment)
     yield "interval", f"{result.observation.interval_s} s"
     yield "late writes", f"p50 {figure(result.lateness.p50)} ms, at worst {figure(result.lateness.max)} ms"
     yield "warm-up (not measured)", ", ".join(f"{count} {name}" for name, count in result.warm_up.items())

@@ -31,14 +31,14 @@ def show(result: Result, console: Console) -> None:
 
 
 def _deliveries(result: Result) -> Table:
-    table = _table("deliveries", COUNTS)
+    table = table_of("deliveries", COUNTS)
     for name, variant in result.variants.items():
         table.add_row(f"[bold]{name}[/]", *counts(variant))
     return table
 
 
 def _milliseconds(result: Result) -> Table:
-    table = _table("milliseconds", COLUMNS)
+    table = table_of("milliseconds", COLUMNS)
     for name, variant in result.variants.items():
         for hop, took in variant.ms.items():
             style, label = (
@@ -54,7 +54,8 @@ def _milliseconds(result: Result) -> Table:
     return table
 
 
-def _table(title: str, columns: tuple[str, ...]) -> Table:
+def table_of(title: str, columns: tuple[str, ...]) -> Table:
+    """A table of figures, whose rows have a title."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column(title)
     for column in columns:

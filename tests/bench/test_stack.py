@@ -82,3 +82,24 @@ def test_a_stack_that_is_not_there_is_one_clear_line(
     with pytest.raises(ExperimentError) as problem:
         stack.find("dev")
     assert str(problem.value) == message
+
+
+def test_a_hand_off_is_found_in_the_same_way_and_in_the_region_of_its_functions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outputs = {
+        "sender": "arn:aws:lambda:eu-west-1:1:function:sender",
+        "senderLogGroup": "sender-logs",
+        "receiver": "arn:aws:lambda:eu-west-1:1:function:receiver",
+        "receiverLogGroup": "receiver-logs",
+        "ways": ["sns"],
+    }
+    monkeypatch.setattr(stack, "_call", Machine(LOCAL_DOWN, (0, json.dumps(outputs), "")))
+    found = stack.find_handoff("handoff")
+    assert (found.region, found.outputs.ways, found.endpoint) == ("eu-west-1", ["sns"], None)
+
+
+def test_a_fleet_is_no_hand_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "_call", Machine(LOCAL_DOWN, (0, json.dumps(OUTPUTS), "")))
+    with pytest.raises(ExperimentError, match="lacks the outputs sender, senderLogGroup, receiver, "):
+        stack.find_handoff("dev")
