@@ -11,7 +11,7 @@ UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo faults bench test lint types unit plan lock
+.PHONY: help setup demo faults bench handoff test lint types unit plan lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -42,6 +42,12 @@ bench: setup ## the consumer's speed as ratios to bare programs, in one run
 	$(PYTHON) -m local up --stack local --config tasksMin=20; \
 	trap '$(PYTHON) -m local down --stack local' EXIT; trap 'exit 130' INT TERM; \
 	$(PYTHON) -m bench speed --stack local
+
+handoff: setup ## one function hands another messages in four ways, side by side (PRESET=epsagon)
+	@set -e; \
+	$(PYTHON) -m local up --stack handoff; \
+	trap '$(PYTHON) -m local down --stack handoff' EXIT; trap 'exit 130' INT TERM; \
+	$(PYTHON) -m bench handoff --stack handoff $(if $(PRESET),--preset $(PRESET))
 
 test: setup lint types unit ## everything below, and the engine and emulator tests
 

@@ -64,14 +64,16 @@ def status(
 def show(local: LocalStack) -> None:
     """Print what is up."""
     now = local.status()
+    width = max(map(len, now["outputs"]), default=0)
     for name, value in now["outputs"].items():
         listed = isinstance(value, list) and any(isinstance(one, dict) for one in value)
-        output.print(f"{name:12} {f'{len(value)}, see status --json' if listed else value}")
-    tasks = Table("task", "slot", "pid", "URL", "status")
-    for task in now["tasks"]:
-        task_id = task["taskArn"].rpartition("/")[2]
-        tasks.add_row(task_id, *(str(task[name] or "–") for name in ("slot", "pid", "url", "status")))
-    output.print(tasks)
+        output.print(f"{name:{width}} {f'{len(value)}, see status --json' if listed else value}")
+    if now["tasks"]:
+        tasks = Table("task", "slot", "pid", "URL", "status")
+        for task in now["tasks"]:
+            task_id = task["taskArn"].rpartition("/")[2]
+            tasks.add_row(task_id, *(str(task[name] or "–") for name in ("slot", "pid", "url", "status")))
+        output.print(tasks)
     output.print(f"Stack {now['stack']} is up at {now['endpoint']}")
 
 
