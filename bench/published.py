@@ -39,8 +39,8 @@ EPSAGON = (
     "waits for B; SNS takes longer to B than either invoke. Its other figures are in pictures"
 )
 HANDOFFS = [
-    Published("SNS → Lambda", "published in 2022", p50=73, p99=225),
-    Published("Kinesis → Lambda", "published in 2022", p50=627, p99=1580),
-    Published("Kinesis fan-out → Lambda", "published in 2022", p50=49, p99=109),
+    Published("SNS", "published in 2022", p50=73, p99=225),
+    Published("Kinesis", "published in 2022", p50=627, p99=1580),
+    Published("fan-out", "published in 2022", p50=49, p99=109),
 ]
 """From A until B has it. We found none for invocations, and none by payload."""

@@ -16,7 +16,7 @@ from bench.statistics import Distribution
 
 LOSSES_SHOWN = 20
 COLUMNS = ("mean", "p50", "p99")
-HEAD = ("A mean", "p50", "p99", "A → B mean", "p50", "p99", "n")
+HEAD = ("A mean", "p50", "p99", "→ B mean", "p50", "p99", "n")
 NARROW = ("A p50", "p99", "A → B p50", "p99", "n")
 COUNTS = ("sent", "came", "lost", "copies", "warm", "cold", "first")
 SYMBOLS = ("circle", "diamond-open")
@@ -104,7 +104,8 @@ def operation_against_delivery(result: Result) -> go.Figure:
                 mode="markers",
                 marker={
                     "color": colour,
-                    "opacity": 0.65,
+                    "opacity": 0.75,
+                    "line": {"width": 1.5, "color": colour},
                     "symbol": SYMBOLS[work == works[-1] and len(works) > 1],
                     "size": [SIZES_PX[min(sizes.index(size), len(SIZES_PX) - 1)] for _, _, size in marks],
                 },
@@ -132,12 +133,12 @@ def _groups(result: Result) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     """Each cell's durations, then those of cold starts: a title, and a row for each way."""
     for (size, work_ms), rows in groupby(result.warm.items(), key=lambda item: item[0][1:]):
         yield (
-            f"{kilobytes(size)}, B works {work_ms} ms",
+            f"{kilobytes(size)}, B {work_ms} ms",
             [(way, *_durations(row)) for (way, _, _), row in rows],
         )
     if result.cold:
         size = min(size for _, size, _ in result.warm)
-        title = f"{kilobytes(size)}, B starts cold"
+        title = f"{kilobytes(size)}, B cold"
         yield title, [(way, *_durations(row)) for way, row in result.cold.items()]
 
 
@@ -198,7 +199,7 @@ def _table(result: Result) -> Table:
         for name, *figures in rows:
             table.add_row(f"  {name}", *figures)
     table.add_section()
-    table.add_row("[bold]AWS, published[/]")
+    table.add_row("[bold]AWS, 2022[/]")
     for one in HANDOFFS:
         published = (ms(getattr(one, column)) for column in COLUMNS)
         table.add_row(f"  {one.name}", *("–" for _ in COLUMNS), *published)

@@ -4,7 +4,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from bench.errors import ExperimentError
 from bench.handoff import lines
 from bench.handoff import run as experiment
 from bench.handoff.functions import Order, restarting
-from bench.handoff.lines import Received, Sent, parse
+from bench.handoff.lines import Received, Sent, follow, parse
 from bench.handoff.plan import PRESETS, Message, plan
 from bench.handoff.result import Observation, conclude
 from bench.handoff.result import Result as HandoffResult
@@ -338,6 +338,40 @@ def test_orders_late_by_the_schedule_are_told() -> None:
     assert concluded([order("m")], sent("m"), received("m")).lateness.max == 2
 
 
+class SlowLog:
+    """A log to which one more line comes with every look."""
+
+    def __init__(self, *told: Sent | Received) -> None:
+        self.told, self.looks = told, 0
+
+    def read(self, since_ms: int) -> Iterator[Sent | Received]:
+        self.looks += 1
+        return iter(self.told[: self.looks])
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "POLL_S", 0.01)
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_waits_for_both_lines_of_each_message_and_no_longer() -> None:
+    log, came = SlowLog(sent("a"), received("a"), received("c"), received("b"), sent("b"), sent("c")), [0]
+    assert follow(log, 0, ["a", "b"], 60, came.append)  # pyright: ignore[reportArgumentType]
+    assert log.looks == 5
+    assert sum(came) == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_news_of_what_is_awaited_renews_its_patience_and_nothing_else_does() -> None:
+    strays = [received(f"stray {number}") for number in range(1_000)]
+    log = SlowLog(sent("a"), *strays)
+    began = time.monotonic()
+    assert not follow(log, 0, ["a"], 0.2)  # pyright: ignore[reportArgumentType]
+    assert 0.2 <= time.monotonic() - began < 60
+    assert log.looks < 1_000
+
+
 def test_a_line_of_another_run_or_none_of_ours_is_left_out() -> None:
     line = {
         "event": "received",
@@ -365,7 +399,7 @@ def test_a_line_without_a_field_is_one_clear_error() -> None:
 def some(cloud: str = "emulator (ministack 1.5.33)") -> HandoffResult:
     orders = [
         order(f"m{number}", size=size, work_ms=work_ms, number=number)
-        for number, (size, work_ms) in enumerate([(1024, 0), (65_536, 0), (1024, 200), (65_536, 200)])
+        for number, (size, work_ms) in enumerate([(1024, 0), (245_760, 0), (1024, 200), (245_760, 200)])
     ]
     told = [line for one in orders for line in (sent(one.message.id), received(one.message.id))]
     return concluded(orders, *told, cloud=cloud)
@@ -404,9 +438,10 @@ def test_an_emulator_s_latency_is_called_that_and_the_published_figures_stand_be
     assert "its latency is not that of AWS" not in page(some(cloud="aws"))
 
 
-def test_the_table_fits_a_terminal_of_100_columns() -> None:
-    told = printed(some())
-    assert "64 KB, B works 200 ms" in told
+def test_the_table_fits_a_terminal_of_80_columns() -> None:
+    told = printed(some(), width=80)
+    assert re.search(r"^ *240 KB, B 200 ms *$", told, re.MULTILINE)
+    assert re.search(r"^ *fan-out +–.* 49\.0 +109\.0", told, re.MULTILINE)
     assert "…" not in told
 
 
