@@ -26,6 +26,11 @@ BASE = {
 BUILT_IMAGE = {"aws:ecr/repository:Repository": 1, "docker-build:index:Image": 1}
 LAMBDA = {"aws:lambda/alias:Alias": 1}
 PIPE = {"aws:pipes/pipe:Pipe": 1}
+BUS = PIPE | {
+    "aws:cloudwatch/eventBus:EventBus": 1,
+    "aws:cloudwatch/eventRule:EventRule": 1,
+    "aws:cloudwatch/eventTarget:EventTarget": 1,
+}
 # No change topic, nothing that forwards, no queues and so no alarms.
 POLL = BASE | {
     "aws:sns/topic:Topic": 1,
@@ -36,19 +41,20 @@ POLL = BASE | {
 }
 
 
-def expected(slots: int, forwarders: int, functions: int) -> dict[str, int]:
+def expected(slots: int, forwarders: int, functions: int, rules: int = 0) -> dict[str, int]:
     """What grows with the slots (two queues each) and the forwarders (two alarms, a log, a role).
 
-    And the redriver (two queues, four alarms, a log, a role, a function) and an alarm on repairs.
+    And with a bus's rules (a queue, two alarms, a role); and the redriver (two queues, four alarms, a log, a
+    role, a function) and an alarm on repairs.
     """
     return BASE | {
-        "aws:sqs/queue:Queue": 2 * slots + 2,
-        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 2,
+        "aws:sqs/queue:Queue": 2 * slots + 2 + rules,
+        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 2 + rules,
         "aws:sns/topicSubscription:TopicSubscription": slots,
-        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 5,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 2 * rules + 5,
         "aws:cloudwatch/logGroup:LogGroup": 2 + forwarders,
-        "aws:iam/role:Role": 3 + forwarders,
-        "aws:iam/rolePolicy:RolePolicy": 3 + forwarders,
+        "aws:iam/role:Role": 3 + forwarders + rules,
+        "aws:iam/rolePolicy:RolePolicy": 3 + forwarders + rules,
         "aws:lambda/function:Function": functions,
         "aws:lambda/eventSourceMapping:EventSourceMapping": functions,
     }
@@ -60,6 +66,7 @@ def expected(slots: int, forwarders: int, functions: int) -> dict[str, int]:
         ("dev", expected(slots=4, forwarders=2, functions=2) | LAMBDA | PIPE | BUILT_IMAGE),
         ("lambda", expected(slots=40, forwarders=1, functions=2) | LAMBDA | BUILT_IMAGE),
         ("pipe", expected(slots=40, forwarders=1, functions=1) | PIPE | BUILT_IMAGE),
+        ("bus", expected(slots=40, forwarders=1, functions=1, rules=1) | BUS | BUILT_IMAGE),
         ("poll", POLL | BUILT_IMAGE),
         ("local", expected(slots=8, forwarders=2, functions=2) | LAMBDA | PIPE),
     ],

@@ -7,8 +7,8 @@ from components.forwarders.pipe_forwarder import PipeForwarder
 from settings import Settings, parse
 from tests.program.conftest import CHECKOUT, Evaluation, defaults, evaluate, run_program, stack_configuration
 
-STACKS = ["dev", "lambda", "pipe", "poll", "local"]
-VARIANTS = "one or two of lambda, pipe, each once (a stream takes no third reader), or poll alone"
+STACKS = ["dev", "lambda", "pipe", "bus", "poll", "local"]
+VARIANTS = "one or two of lambda, pipe, bus, each once (a stream takes no third reader), or poll alone"
 VALID = {"aws:region": "eu-south-1"} | defaults()
 
 
@@ -150,13 +150,13 @@ def test_the_region_is_the_providers_setting() -> None:
 def test_a_new_forwarder_needs_an_entry_in_the_table_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(FORWARDERS, "bus", lambda name, args, _: PipeForwarder(name, args))
-    configuration = stack_configuration("local") | {"statecast:variants": ["lambda", "bus"]}
+    monkeypatch.setitem(FORWARDERS, "relay", lambda name, args, _: PipeForwarder(name, args))
+    configuration = stack_configuration("local") | {"statecast:variants": ["lambda", "relay"]}
 
     made = evaluate(run_program, configuration)
 
-    assert made["statecast:components:PipeForwarder", "statecast-bus"]
-    assert made.outputs["variants"] == ["lambda", "bus"]
+    assert made["statecast:components:PipeForwarder", "statecast-relay"]
+    assert made.outputs["variants"] == ["lambda", "relay"]
 
 
 @pytest.mark.parametrize(
