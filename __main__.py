@@ -13,11 +13,23 @@ from components.network import Network, NetworkArgs
 from components.redriver import Redriver, RedriverArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
+from components.write_api import WriteApi, WriteApiArgs
 
 settings = configuration.read()
 
 alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_email))
 table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
+api = None
+if settings.write_api != "none":
+    api = WriteApi(
+        "statecast-api",
+        WriteApiArgs(
+            table=table,
+            through=settings.write_api,
+            api_key_expires=settings.write_api_key_expires,
+            log_retention_days=settings.log_retention_days,
+        ),
+    )
 topic = ChangeTopic("statecast-changes") if settings.forwarders else None
 if topic:
     redriver = Redriver(
@@ -84,6 +96,7 @@ service = ConsumerService(
     ),
 )
 
+pulumi.export("apiUrl", api.url if api else "")
 pulumi.export("table", table.table_name)
 pulumi.export("streamArn", table.stream_arn)
 pulumi.export("topicArn", topic.arn if topic else "")

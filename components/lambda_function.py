@@ -24,6 +24,7 @@ class LambdaFunctionArgs:
     memory: pulumi.Input[int]  # MB
     timeout_seconds: int
     log_retention_days: pulumi.Input[int]  # how long its log is kept
+    reserved_concurrency: int | None = None  # how many may run at once; None: as many as the account allows
     snap_start: bool = False  # regions: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
 
 
@@ -74,6 +75,7 @@ class LambdaFunction(pulumi.ComponentResource):
             role=role.arn,
             environment={"variables": args.environment},
             logging_config={"log_format": "JSON", "log_group": logs.name},
+            reserved_concurrent_executions=args.reserved_concurrency,
             publish=True,
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role], replace_on_changes=["*"]),

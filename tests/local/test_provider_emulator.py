@@ -184,6 +184,20 @@ def test_a_function_runs_its_code_and_publishes_a_version_for_each_change(
     assert made["codeSha256"] == made["sourceCodeHash"] == packed
 
 
+def test_a_function_s_concurrency_can_be_reserved(client: Client, account: Account) -> None:
+    made = function(client, "reserved", reservedConcurrentExecutions=10)
+
+    def reserved() -> int:
+        return account.client("lambda").get_function_concurrency(FunctionName=made.id)[
+            "ReservedConcurrentExecutions"
+        ]
+
+    assert reserved() == 10
+    assert not made.diff(reservedConcurrentExecutions=20).replaces
+    made.update(reservedConcurrentExecutions=20)
+    assert reserved() == 20
+
+
 def test_a_mapping_is_enabled_when_it_is_made_and_can_move_to_another_function(
     client: Client, account: Account
 ) -> None:

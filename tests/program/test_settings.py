@@ -41,6 +41,7 @@ def test_the_defaults_are_the_articles_system() -> None:
     assert (settings.variants, settings.tasks_min, settings.tasks_max) == (("lambda", "pipe"), 20, 20)
     assert (settings.long_poll_seconds, settings.lambda_memory) == (20, 128)
     assert (settings.watermark_seconds, settings.rescan_seconds) == (10, 900)
+    assert (settings.write_api, settings.write_api_key_expires) == ("table", "")
     assert (settings.partial_failure, settings.snap_start, settings.network) == ("report", True, "endpoints")
     assert (settings.slot_retention_seconds, settings.visibility_timeout_seconds) == (600, 30)
     assert (settings.max_receives, settings.lease_seconds, settings.log_retention_days) == (5, 45, 14)
@@ -84,6 +85,12 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
             "variants",
             '["lambda", "pipe", "bus"]',
             VARIANTS,
+        ),
+        ("writeApi", "lambda", "none, table or function"),
+        (
+            "writeApiKeyExpires",
+            "2027-01-31",
+            "a full hour, such as 2027-01-31T00:00:00Z, or empty for no key",
         ),
         ("partialFailure", "ignore", "report or raise"),
         ("lambdaMemory", "64", "a whole number from 128 to 10240"),
@@ -190,6 +197,11 @@ def test_other_namespaces_are_not_ours_to_judge() -> None:
             "set the minimum below the maximum, or a deployment can neither stop a task nor start one",
         ),
         (
+            {"writeApi": "none", "writeApiKeyExpires": "2027-01-31T00:00:00Z"},
+            "statecast:writeApiKeyExpires is '2027-01-31T00:00:00Z' and statecast:writeApi 'none': "
+            "set writeApi to table or function, or leave writeApiKeyExpires empty",
+        ),
+        (
             {"scalingMetric": "cpu", "tasksMax": 30},
             "statecast:scalingMetric is 'cpu' and statecast:scalingTarget 0: set both, or neither",
         ),
@@ -228,6 +240,7 @@ def test_values_that_do_not_go_together_are_refused(given: dict[str, object], li
     [
         {"slotRetentionSeconds": 151},
         {"variants": '["poll"]'},
+        {"writeApiKeyExpires": "2027-01-31T00:00:00Z"},
         {"tasksMin": 60},
         {"tasksMin": 2, "tasksMax": 3, "scalingMetric": "memory", "scalingTarget": 60},
         {"deploymentMinimumPercent": 50, "deploymentMaximumPercent": 100},
