@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
-from bench.report.wording import COUNTS, counts, figure, headline
+from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline
 from bench.result import Result
 
 HERE = Path(__file__).parent
@@ -42,7 +42,9 @@ def page(result: Result) -> str:
 
 def _deliveries(result: Result) -> str:
     columns = [counts(variant) for variant in result.variants.values()]
-    tables = [_table(("", *result.variants), zip(COUNTS, *columns, strict=True))]
+    elsewhere = result.observation.aws_only
+    columns += [(AWS_ONLY, *[""] * (len(COUNTS) - 1)) for _ in elsewhere]
+    tables = [_table(("", *result.variants, *elsewhere), zip(COUNTS, *columns, strict=True))]
     if result.lost:
         named = (
             (
@@ -65,6 +67,13 @@ def _milliseconds(result: Result) -> str:
         (f"{name}: {hop.replace('_', ' ')}", *(figure(getattr(took, column)) for column in COLUMNS))
         for name, variant in result.variants.items()
         for hop, took in variant.ms.items()
+    ]
+    rows += [
+        (
+            f"entry {result.observation.entry}: {hop.replace('_', ' ')}",
+            *(figure(getattr(took, column)) for column in COLUMNS),
+        )
+        for hop, took in result.entry_ms.items()
     ]
     return _table(("", *COLUMNS), rows)
 
