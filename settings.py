@@ -86,7 +86,8 @@ class Settings(BaseModel):
     )
     write_api: Literal["none", "table", "function"] = Field(description="none, table or function")
     write_api_key_expires: str = _text(
-        r"^$|^\d{4}-\d\d-\d\dT\d\d:00:00Z$", "a full hour, such as 2027-01-31T00:00:00Z, or empty for no key"
+        r"^$|^\d{4}-\d\d-\d\dT\d\d:00:00Z$",
+        "a full hour in quotes, such as '2027-01-31T00:00:00Z', or empty for no key",
     )
     partial_failure: Literal["report", "raise"] = Field(description="report or raise")
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html

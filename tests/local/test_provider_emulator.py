@@ -484,7 +484,7 @@ def test_an_api_its_source_and_its_resolver_come_and_go(client: Client, account:
     )
     made = [
         api,
-        client.create("aws:appsync/apiKey:ApiKey", "key", apiId=api.id),
+        client.create("aws:appsync/apiKey:ApiKey", "key", apiId=api.id, expires="2027-01-31T01:00:00Z"),
         source,
         client.create(
             "aws:appsync/resolver:Resolver",
@@ -500,6 +500,8 @@ def test_an_api_its_source_and_its_resolver_come_and_go(client: Client, account:
 
     described = account.client("appsync").get_data_source(apiId=api.id, name="source")["dataSource"]
     assert described["lambdaConfig"] == {"lambdaFunctionArn": source["lambdaConfig"]["functionArn"]}
+    [key] = account.client("appsync").list_api_keys(apiId=api.id)["apiKeys"]
+    assert key["expires"] == 1_801_357_200
     assert api["uris"]["GRAPHQL"].startswith("https://")
     for each in reversed(made):
         assert each.read(), each.urn

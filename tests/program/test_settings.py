@@ -90,7 +90,7 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
         (
             "writeApiKeyExpires",
             "2027-01-31",
-            "a full hour, such as 2027-01-31T00:00:00Z, or empty for no key",
+            "a full hour in quotes, such as '2027-01-31T00:00:00Z', or empty for no key",
         ),
         ("partialFailure", "ignore", "report or raise"),
         ("lambdaMemory", "64", "a whole number from 128 to 10240"),
