@@ -14,6 +14,7 @@ from components.network import Network, NetworkArgs
 from components.redriver import Redriver, RedriverArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
+from components.write_api import WriteApi, WriteApiArgs
 from settings import Settings
 
 
@@ -21,6 +22,17 @@ def fleet(settings: Settings) -> None:
     """A table, and the tasks that follow it."""
     alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_email))
     table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
+    api = None
+    if settings.write_api != "none":
+        api = WriteApi(
+            "statecast-api",
+            WriteApiArgs(
+                table=table,
+                through=settings.write_api,
+                api_key_expires=settings.write_api_key_expires,
+                log_retention_days=settings.log_retention_days,
+            ),
+        )
     topic = ChangeTopic("statecast-changes") if settings.forwarders else None
     if topic:
         redriver = Redriver(
@@ -92,6 +104,7 @@ def fleet(settings: Settings) -> None:
         ),
     )
 
+    pulumi.export("apiUrl", api.url if api else "")
     pulumi.export("table", table.table_name)
     pulumi.export("streamArn", table.stream_arn)
     pulumi.export("topicArn", topic.arn if topic else "")

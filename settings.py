@@ -87,6 +87,11 @@ class Settings(BaseModel):
         description=f"one or two of {', '.join(FORWARDERS)}, each once (a stream takes no third reader), "
         f"or {POLL} alone"
     )
+    write_api: Literal["none", "table", "function"] = Field(description="none, table or function")
+    write_api_key_expires: str = _text(
+        r"^$|^\d{4}-\d\d-\d\dT\d\d:00:00Z$",
+        "a full hour in quotes, such as '2027-01-31T00:00:00Z', or empty for no key",
+    )
     partial_failure: Literal["report", "raise"] = Field(description="report or raise")
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
     lambda_memory: int = _whole(128, 10_240)
@@ -168,6 +173,11 @@ def _conflicts(s: Settings) -> Iterator[str]:
             f"statecast:deploymentMinimumPercent is {s.deployment_minimum_percent} and "
             f"statecast:deploymentMaximumPercent {s.deployment_maximum_percent}: set the minimum below the "
             "maximum, or a deployment can neither stop a task nor start one"
+        )
+    if s.write_api_key_expires and s.write_api == "none":
+        yield (
+            f"statecast:writeApiKeyExpires is {s.write_api_key_expires!r} and statecast:writeApi 'none': "
+            "set writeApi to table or function, or leave writeApiKeyExpires empty"
         )
     if bool(s.scaling_metric) != bool(s.scaling_target):
         yield (

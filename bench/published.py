@@ -27,7 +27,10 @@ PUBLISHED = [
         parts={"AppSync": 60.5, "Lambda": 38.0, "the rest": 9.89},
     ),
     Published(
-        "the same, through an EventBridge bus", "the article's sequel", mean=210.74, parts={"total": 210.74}
+        "the same, through an EventBridge bus",
+        "the article's sequel; it gives 288.13 ms, too",
+        mean=210.74,
+        parts={"total": 210.74},
     ),
     Published("DynamoDB stream → Lambda", "published in 2022", p50=213, p99=552),
 ]

@@ -32,7 +32,11 @@ from bench.writer import Write
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of a run; `tasks` are those that were ready when it began."""
+    """What was seen of a run; `tasks` are those that were ready when it began.
+
+    `aws_only` are the stack's variants that do not run where the run took place: nothing is asked of them.
+    `entry` is where the writes entered, and `appsync` what AppSync says that it took for them.
+    """
 
     environment: dict[str, Any]
     interval_s: float
@@ -43,6 +47,9 @@ class Observation:
     writes: list[Write]
     deliveries: list[Delivery]
     converged: bool
+    aws_only: list[str]
+    entry: str
+    appsync: Distribution
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,14 @@ class Result:
         return [loss for variant in self.variants.values() for loss in variant.lost]
 
     @property
+    def entry_ms(self) -> dict[str, Distribution]:
+        """What the entry took: a write until it was acknowledged, by the writer's clock; AppSync's share."""
+        observed = self.observation
+        took = (write.acknowledged_at - write.written_at for write in acknowledged(observed.writes))
+        ms = {"write_to_acknowledged": distribution(took)}
+        return ms | {"appsync": observed.appsync} if observed.entry == "appsync" else ms
+
+    @property
     def passed(self) -> bool:
         """Something was written, nothing was lost, and all tasks hold what the table holds."""
         observed = self.observation
@@ -89,8 +104,11 @@ class Result:
                 for write in self.failed
             ],
             "lateness_ms": asdict(self.lateness),
+            "entry": self.observation.entry,
+            "entry_ms": {hop: asdict(took) for hop, took in self.entry_ms.items()},
             "warm_up": self.warm_up,
             "variants": {name: _row(variant) for name, variant in self.variants.items()},
+            "aws_only": self.observation.aws_only,
             "converged": self.observation.converged,
             "notes": self.notes,
         }

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,17 +14,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import environment, workload
+from bench import appsync, environment, workload
 from bench.deliveries import Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
 from bench.fleet import await_converged, await_ready, live_leases
 from bench.report import page, show
 from bench.result import Observation, conclude, save
-from bench.stack import Stack, find
-from bench.statistics import acknowledged, expectations, fulfilled
+from bench.stack import AWS_ONLY, Stack, find
+from bench.statistics import Distribution, acknowledged, expectations, fulfilled
 from bench.workload import PlannedWrite
-from bench.writer import TableEntry, Write, now_ms, write_on_schedule
+from bench.writer import Entry, TableEntry, Write, now_ms, write_on_schedule
 
+EntryName = Literal["table", "appsync"]
 RESULTS = Path("results")
 WARM_UP_INTERVAL_S = 0.1
 CLOCK_MARGIN_MS = 60_000
@@ -36,6 +37,7 @@ def run(
     stack: Annotated[str, typer.Option(help="The stack: a local one that is up, or one on AWS.")],
     writes: Annotated[int, typer.Option(min=1, help="How many writes to make.")] = 40,
     interval: Annotated[float, typer.Option(min=0.001, help="Seconds from one write to the next.")] = 0.5,
+    entry: Annotated[EntryName, typer.Option(help="Write straight to the table, or by the API.")] = "table",
     seed: Annotated[
         int | None, typer.Option(help="The seed of the plan of writes; random by default.")
     ] = None,
@@ -48,13 +50,16 @@ def run(
     console = Console()
     found = find(stack)
     chosen = secrets.randbelow(2**32) if seed is None else seed
-    console.print(f"Stack {found.name}, variants {', '.join(found.outputs.variants)}, seed {chosen}")
+    console.print(
+        f"Stack {found.name}, variants {', '.join(found.outputs.variants)}, entry {entry}, seed {chosen}"
+    )
     with progress_bars(console) as progress:
         observation = observe(
             found,
             progress,
             writes=writes,
             interval_s=interval,
+            entry=entry,
             seed=chosen,
             patience_s=patience,
             keep_items=keep_items,
@@ -79,6 +84,7 @@ def observe(
     *,
     writes: int,
     interval_s: float,
+    entry: EntryName,
     seed: int,
     patience_s: float,
     keep_items: bool,
@@ -86,16 +92,20 @@ def observe(
     """Make the writes, then gather what became of them: reading logs meanwhile would disturb them."""
     start = datetime.now(UTC)
     described = environment.describe(stack, seed, start)
-    tasks, variants = [lease.task for lease in await_ready(stack, patience_s)], stack.outputs.variants
+    aws_only = [name for name in stack.outputs.variants if stack.endpoint and name in AWS_ONLY]
+    variants = [name for name in stack.outputs.variants if name not in aws_only]
+    if not variants:
+        raise ExperimentError(f"an emulator does not run variant {aws_only[0]}: measure it on AWS")
+    tasks = [lease.task for lease in await_ready(stack, patience_s)]
     prefix = f"bench:{start:%Y%m%dT%H%M%S%f}:"
-    entry = TableEntry(stack.client("dynamodb", attempts=1), stack.outputs.table)
+    door = _entry(stack, entry)
     log = DeliveryLog(
         stack.client("logs"), stack.outputs.log_group, tasks, prefix, now_ms() - CLOCK_MARGIN_MS
     )
 
     def make(description: str, planned: Sequence[PlannedWrite], every_s: float) -> list[Write]:
         bar = progress.add_task(description, total=len(planned))
-        return write_on_schedule(planned, every_s, entry, lambda: progress.advance(bar))
+        return write_on_schedule(planned, every_s, door, lambda: progress.advance(bar))
 
     def follow(description: str, made: Sequence[Write]) -> list[Delivery]:
         expected = expectations(made, tasks, variants)
@@ -127,6 +137,7 @@ def observe(
         converged = await_converged(stack, len(tasks), patience_s)
         deliveries += log.read()  # copies that came late
         leases = live_leases(stack.client("dynamodb"), stack.outputs.leases_table)
+        took = _appsync(stack, made, patience_s) if entry == "appsync" else Distribution(0)
     return Observation(
         environment=described,
         interval_s=interval_s,
@@ -137,7 +148,22 @@ def observe(
         writes=made,
         deliveries=deliveries,
         converged=converged,
+        aws_only=aws_only,
+        entry=entry,
+        appsync=took,
     )
+
+
+def _entry(stack: Stack, name: EntryName) -> Entry:
+    if name == "appsync":
+        return appsync.AppSyncEntry(stack)
+    return TableEntry(stack.client("dynamodb", attempts=1), stack.outputs.table)
+
+
+def _appsync(stack: Stack, made: Sequence[Write], patience_s: float) -> Distribution:
+    if not (done := acknowledged(made)):
+        return Distribution(0)
+    return appsync.latency(stack, done[0].written_at, done[-1].acknowledged_at, len(done), patience_s)
 
 
 @contextmanager

@@ -10,12 +10,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import NoCredentialsError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from bench.errors import ExperimentError
 
 PROJECT = Path(__file__).resolve().parent.parent
+AWS_ONLY = frozenset({"bus"})
+"""Variants that an emulator deploys and does not run: its pipes lead to topics alone."""
 
 
 class Told(Protocol):
@@ -41,6 +45,7 @@ class Outputs(BaseModel):
     service: str
     log_group: str
     variants: list[str]
+    api_url: str
 
     @property
     def region(self) -> str:
@@ -81,6 +86,15 @@ class Deployed(Generic[OutputsT]):
     def region(self) -> str:
         """The region that it is in."""
         return self.outputs.region
+
+    @property
+    def credentials(self) -> Credentials:
+        """What requests are signed with."""
+        if self.endpoint:
+            return Credentials("test", "test")
+        if (found := boto3.Session().get_credentials()) is None:
+            raise NoCredentialsError
+        return found
 
     def client(self, service: str, attempts: int = 8) -> Any:
         """A boto3 client, which threads may share; `attempts` counts the first call too."""

@@ -67,7 +67,7 @@ class TableEntry:
             ExpressionAttributeValues={
                 ":now": {"N": str(written_at)},
                 ":one": {"N": "1"},
-                ":traceparent": {"S": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"},
+                ":traceparent": {"S": traceparent()},
                 ":value": {"N": str(value)},
             },
             ReturnValues="UPDATED_NEW",
@@ -82,6 +82,11 @@ class TableEntry:
         if "Attributes" not in answer:
             raise ExperimentError(f"there was no item {item_id} to delete")
         return int(answer["Attributes"]["version"]["N"]) + 1  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def traceparent() -> str:
+    """The W3C trace context of a new trace."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def now_ms() -> int:

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.alarm import alarm_on_messages
-from components.policy_document import allow_topic_to_send, deny_plain_http, document
+from components.policy_document import allow_rule_to_send, allow_topic_to_send, deny_plain_http, document
 
 # A message keeps the time at which it entered its first queue, so this queue must outlast it. The most:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
@@ -18,8 +18,9 @@ class DeadLetterQueueArgs:
     """What a DeadLetterQueue is made of."""
 
     alarm_topic_arn: pulumi.Input[str]  # who is told when it is not empty, and when it is empty again
-    # A topic that may not send here what it cannot deliver loses it in silence.
+    # A topic or a rule that may not send here what it cannot deliver loses it in silence.
     sending_topic_arn: pulumi.Input[str] | None = None
+    sending_rule_arn: pulumi.Input[str] | None = None
 
 
 class DeadLetterQueue(pulumi.ComponentResource):
@@ -44,6 +45,8 @@ class DeadLetterQueue(pulumi.ComponentResource):
         statements = [deny_plain_http("sqs:*", queue.arn)]
         if args.sending_topic_arn is not None:
             statements.append(allow_topic_to_send(args.sending_topic_arn, queue.arn))
+        if args.sending_rule_arn is not None:
+            statements.append(allow_rule_to_send(args.sending_rule_arn, queue.arn))
         aws.sqs.QueuePolicy(
             f"{name}-policy", queue_url=queue.url, policy=document(*statements), opts=child_opts
         )

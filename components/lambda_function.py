@@ -25,6 +25,7 @@ class LambdaFunctionArgs:
     timeout_seconds: int
     log_retention_days: pulumi.Input[int]  # how long its log is kept
     module: str = "handler"  # the one of its modules whose `handle` is called
+    reserved_concurrency: int | None = None  # how many may run at once; None: as many as the account allows
     snap_start: bool = False  # regions: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
 
 
@@ -76,6 +77,7 @@ class LambdaFunction(pulumi.ComponentResource):
             role=role.arn,
             environment={"variables": args.environment} if args.environment else None,
             logging_config={"log_format": "JSON", "log_group": logs.name},
+            reserved_concurrent_executions=args.reserved_concurrency,
             publish=True,
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role], replace_on_changes=["*"]),

@@ -34,12 +34,21 @@ def trust(service: str, condition: Mapping[str, object]) -> pulumi.Output[str]:
 
 def allow_topic_to_send(topic_arn: pulumi.Input[str], queue_arn: pulumi.Input[str]) -> Statement:
     """Allow one topic, and no other, to send to a queue."""
+    return _allow_to_send("sns.amazonaws.com", topic_arn, queue_arn)
+
+
+def allow_rule_to_send(rule_arn: pulumi.Input[str], queue_arn: pulumi.Input[str]) -> Statement:
+    """Allow one rule of an event bus, and no other, to send to a queue."""
+    return _allow_to_send("events.amazonaws.com", rule_arn, queue_arn)
+
+
+def _allow_to_send(service: str, source_arn: pulumi.Input[str], queue_arn: pulumi.Input[str]) -> Statement:
     return {
         "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
+        "Principal": {"Service": service},
         "Action": "sqs:SendMessage",
         "Resource": queue_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": source_arn}},
     }
 
 

@@ -14,7 +14,7 @@ class ServiceRoleArgs:
     """What a ServiceRole is made of."""
 
     service: str  # who may assume it, such as `lambda.amazonaws.com`
-    statements: Sequence[Statement]  # all that it may do
+    statements: Sequence[Statement] | None  # all that it may do; None: `permit` says it later
     condition: Mapping[str, object] | None = None  # when the service may assume it; else for this account
 
 
@@ -31,9 +31,18 @@ class ServiceRole(pulumi.ComponentResource):
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         condition = args.condition or {"StringEquals": {"aws:SourceAccount": account}}
         role = aws.iam.Role(name, assume_role_policy=trust(args.service, condition), opts=child_opts)
-        aws.iam.RolePolicy(
-            f"{name}-policy", role=role.name, policy=document(*args.statements), opts=child_opts
-        )
 
         self.arn = role.arn
+        self._name, self._role_name = name, role.name
+        if args.statements is not None:
+            self.permit(args.statements)
         self.register_outputs({"arn": role.arn})
+
+    def permit(self, statements: Sequence[Statement]) -> None:
+        """Say what the role may do, once: for what is only known when something has the role already."""
+        aws.iam.RolePolicy(
+            f"{self._name}-policy",
+            role=self._role_name,
+            policy=document(*statements),
+            opts=pulumi.ResourceOptions(parent=self),
+        )

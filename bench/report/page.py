@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
 from bench.report.markup import chart, document, facts, section, table
-from bench.report.wording import COUNTS, counts, figure, headline
+from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline
 from bench.result import Result
 
 LOSSES_SHOWN = 200
@@ -29,7 +29,9 @@ def page(result: Result) -> str:
 
 def _deliveries(result: Result) -> str:
     columns = [counts(variant) for variant in result.variants.values()]
-    tables = [table(("", *result.variants), zip(COUNTS, *columns, strict=True))]
+    elsewhere = result.observation.aws_only
+    columns += [(AWS_ONLY, *[""] * (len(COUNTS) - 1)) for _ in elsewhere]
+    tables = [table(("", *result.variants, *elsewhere), zip(COUNTS, *columns, strict=True))]
     if result.lost:
         named = (
             (
@@ -52,6 +54,13 @@ def _milliseconds(result: Result) -> str:
         (f"{name}: {hop.replace('_', ' ')}", *(figure(getattr(took, column)) for column in COLUMNS))
         for name, variant in result.variants.items()
         for hop, took in variant.ms.items()
+    ]
+    rows += [
+        (
+            f"entry {result.observation.entry}: {hop.replace('_', ' ')}",
+            *(figure(getattr(took, column)) for column in COLUMNS),
+        )
+        for hop, took in result.entry_ms.items()
     ]
     return table(("", *COLUMNS), rows)
 

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.published import PUBLISHED
-from bench.report.wording import COUNTS, counts, figure, headline
+from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline
 from bench.result import Result
 
 LOSSES_SHOWN = 20
@@ -34,6 +34,8 @@ def _deliveries(result: Result) -> Table:
     table = table_of("deliveries", COUNTS)
     for name, variant in result.variants.items():
         table.add_row(f"[bold]{name}[/]", *counts(variant))
+    for name in result.observation.aws_only:
+        table.add_row(f"[bold]{name}[/]", AWS_ONLY)
     return table
 
 
@@ -45,6 +47,9 @@ def _milliseconds(result: Result) -> Table:
                 ("bold", f"{name}: write → applied") if hop == "write_to_applied" else ("dim", f"  {hop}")
             )
             table.add_row(label, *(figure(getattr(took, column)) for column in COLUMNS), style=style)
+    for hop, took in result.entry_ms.items():
+        label = f"entry {result.observation.entry}: {hop.replace('_to_', ' → ')}"
+        table.add_row(label, *(figure(getattr(took, column)) for column in COLUMNS))
     table.add_section()
     for published in PUBLISHED:
         table.add_row(

@@ -3,6 +3,7 @@
 from bench.result import Result
 from bench.statistics import VariantResult
 
+AWS_ONLY = "AWS only"
 COUNTS = ("expected", "delivered", "lost", "duplicates", "out of order")
 
 

@@ -165,7 +165,14 @@ def fleet(stack: Stack, progress: Progress) -> Iterator[Figure]:
     try:
         with running(of_tasks(stack)[0], BARE, "receive", queue) as bare:
             seen = observe(
-                stack, progress, writes=200, interval_s=0.2, seed=1, patience_s=30, keep_items=False
+                stack,
+                progress,
+                writes=200,
+                interval_s=0.2,
+                entry="table",
+                seed=1,
+                patience_s=30,
+                keep_items=False,
             )
             bare.end()
             came: list[tuple[str, int, int]] = bare.told()

@@ -39,13 +39,18 @@ class Forwarder(pulumi.ComponentResource):
     role_arn: pulumi.Output[str]  # the role that publishes
 
 
-def forwarding(args: ForwarderArgs) -> Sequence[Statement]:
-    """What a forwarder's role may do: read the stream, publish to the topic, queue what failed."""
+def publishing(args: ForwarderArgs) -> Statement:
+    """What the role that publishes may do with the topic."""
+    return allow(["sns:Publish"], args.topic_arn)
+
+
+def forwarding(args: ForwarderArgs, sending: Statement) -> Sequence[Statement]:
+    """What the role of a stream's reader may do: read the stream, send the records on, queue what failed."""
     return [
         allow(
             ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"], args.stream_arn
         ),
         allow(["dynamodb:ListStreams"], "*"),
-        allow(["sns:Publish"], args.topic_arn),
+        sending,
         allow(["sqs:SendMessage"], args.failure_queue_arn),
     ]

@@ -13,6 +13,7 @@ from components.forwarders.forwarder import (
     ForwarderArgs,
     ForwarderSettings,
     forwarding,
+    publishing,
 )
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 
@@ -43,7 +44,7 @@ class LambdaForwarder(Forwarder):
             LambdaFunctionArgs(
                 folder="forwarder",
                 environment={"TOPIC_ARN": args.topic_arn, "PARTIAL_FAILURE": args.partial_failure},
-                statements=forwarding(args),
+                statements=forwarding(args, publishing(args)),
                 memory=args.memory,
                 timeout_seconds=30,
                 log_retention_days=args.log_retention_days,

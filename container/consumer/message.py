@@ -76,9 +76,8 @@ def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
         sent_at = int(attributes["SentTimestamp"])
         first_received_at = int(attributes["ApproximateFirstReceiveTimestamp"])
         envelope = json.loads(message["Body"])
-        record = json.loads(envelope["Message"])
+        record, forwarder = _record(json.loads(envelope["Message"]), envelope)
         sns_at = _milliseconds(envelope["Timestamp"])
-        forwarder = _forwarder(envelope)
         change, written_at = _change(record, table)
         made_at = int(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000
     except _RefusedError as refused:
@@ -136,10 +135,14 @@ def _version(image: Mapping[str, Any], item_id: str) -> int:
         raise _RefusedError("the item has no whole number 'version'", item_id) from None
 
 
-def _forwarder(envelope: Mapping[str, Any]) -> str:
-    # A Pipe cannot set message attributes: none means that the message came by a pipe.
+def _record(message: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The stream record of a message, and the forwarder that it came by."""
+    # A bus hands on EventBridge's whole event. Neither it nor a pipe can set message attributes: without
+    # one, what is no event came straight from a pipe.
+    if (message.get("source"), message.get("detail-type")) == ("statecast", "change"):
+        return message["detail"], "bus"
     attributes: Any = envelope.get("MessageAttributes") or {}
-    return str(attributes["forwarder"]["Value"]) if "forwarder" in attributes else "pipe"
+    return message, str(attributes["forwarder"]["Value"]) if "forwarder" in attributes else "pipe"
 
 
 def _milliseconds(timestamp: str) -> int:

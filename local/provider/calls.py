@@ -129,6 +129,9 @@ def _scalar(type_name: str, value: Any) -> Any:
             value = json.dumps(value)
         case "string", _:
             value = str(value)
+        case "long", str() if "T" in value:
+            # A time, of which the call takes the Unix seconds.
+            value = int(datetime.fromisoformat(value).timestamp())
         case "integer" | "long", str():
             value = int(value)
         case "boolean", str():

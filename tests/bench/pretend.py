@@ -40,6 +40,7 @@ class PretendStack:
                 "service": "service",
                 "logGroup": "log-group",
                 "variants": ["lambda", "pipe"],
+                "apiUrl": "https://abc.appsync-api.eu-south-1.amazonaws.com/graphql",
             }
         )
     )

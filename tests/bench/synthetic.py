@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bench.deliveries import Delivery
 from bench.result import Observation, Result, conclude
+from bench.statistics import Distribution
 from bench.workload import Kind
 from bench.writer import Write
 
@@ -56,10 +57,24 @@ def result(
     tasks: int = 1,
     converged: bool = True,
     cloud: str = "aws",
+    aws_only: tuple[str, ...] = (),
 ) -> Result:
     """The result of a run in both variants."""
     names = [f"task/{number}" for number in range(tasks)]
     environment = {"cloud": cloud, "started": "2026-01-01T00-00-00Z", "versions": {"boto3": "1"}}
     return conclude(
-        Observation(environment, 1.0, ["lambda", "pipe"], names, names, [], writes, deliveries, converged)
+        Observation(
+            environment=environment,
+            interval_s=1.0,
+            variants=["lambda", "pipe"],
+            tasks=names,
+            tasks_at_end=names,
+            warm_up=[],
+            writes=writes,
+            deliveries=deliveries,
+            converged=converged,
+            aws_only=list(aws_only),
+            entry="table",
+            appsync=Distribution(0),
+        )
     )

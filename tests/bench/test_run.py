@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typer.testing import CliRunner, Result
 from bench import __main__ as command
 from bench import deliveries, fleet
 from bench import run as experiment
+from bench.statistics import Distribution
+from bench.writer import TableEntry
 from tests.bench.pretend import PretendStack
 
 Bench = Callable[..., Result]
@@ -67,6 +70,64 @@ def test_each_delivery_is_a_row_with_every_clock(bench: Bench) -> None:
         clocks = [int(row[f"{name}At"]) for name in ("scheduled", "written", "sns", "sqsSent", "applied")]
         assert clocks == sorted(clocks)
         assert set(row) >= {"id", "version", "task", "slot", "forwarder", "outcome", "acknowledgedAt"}
+
+
+def test_where_the_writes_entered_is_recorded_and_how_long_it_took_to_acknowledge_them(bench: Bench) -> None:
+    bench(PretendStack(), "--writes", "10")
+    kept = summary()
+    assert kept["entry"] == "table"
+    assert kept["entry_ms"].keys() == {"write_to_acknowledged"}
+    assert kept["entry_ms"]["write_to_acknowledged"]["count"] == 10
+
+
+class Api:
+    """The write API of a pretended stack."""
+
+    def __init__(self, stack: PretendStack) -> None:
+        self._table = TableEntry(stack.client("dynamodb"), stack.outputs.table)
+        self.put, self.delete = self._table.put, self._table.delete
+
+
+def test_the_api_is_another_entry_and_appsync_says_how_long_it_took(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def latency(stack: PretendStack, since_ms: int, until_ms: int, requests: int, _: float) -> Distribution:
+        asked.append((since_ms, until_ms, requests))
+        return Distribution(10, 60.5, max=90)
+
+    monkeypatch.setattr(experiment.appsync, "AppSyncEntry", Api)
+    monkeypatch.setattr(experiment.appsync, "latency", latency)
+    result = bench(PretendStack(), "--writes", "10", "--entry", "appsync")
+    assert result.exit_code == 0, result.output
+    assert summary()["entry"] == "appsync"
+    assert summary()["entry_ms"]["appsync"]["mean"] == 60.5
+    assert "entry appsync: appsync" in result.output
+    of = {row["write"]: row for row in rows()}
+    assert asked == [(int(of["0"]["writtenAt"]), int(of["9"]["acknowledgedAt"]), 10)]
+
+
+def test_a_variant_that_only_aws_runs_is_asked_nothing_on_an_emulator(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment.environment, "_cloud", lambda stack: "emulator")
+    stack = PretendStack(endpoint="http://127.0.0.1:4566")
+    stack.outputs = stack.outputs.model_copy(update={"variants": ["lambda", "bus"]})
+    result = bench(stack, "--writes", "5")
+    assert result.exit_code == 0, result.output
+    assert summary()["variants"].keys() == {"lambda"}
+    assert summary()["aws_only"] == ["bus"]
+    assert re.search(r"bus +AWS only", result.output)
+    assert "<th>bus</th>" in Path("results/latest/report.html").read_text()
+
+
+def test_on_aws_a_bus_is_a_variant_like_any_other(bench: Bench) -> None:
+    stack = PretendStack()
+    stack.outputs = stack.outputs.model_copy(update={"variants": ["bus"]})
+    assert bench(stack, "--writes", "5").exit_code == 0
+    assert summary()["variants"]["bus"]["delivered"] == 10
+    assert summary()["aws_only"] == []
 
 
 def test_one_lost_line_exits_1_and_is_named(bench: Bench) -> None:
@@ -169,6 +230,15 @@ def test_silent_tasks_are_one_clear_line(bench: Bench) -> None:
         "2 tasks logged no delivery of 10 writes in 1 s: see log group log-group, and whether the forwarders "
         "are enabled"
     )
+
+
+def test_a_stack_of_which_nothing_runs_here_is_one_clear_line(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment.environment, "_cloud", lambda stack: "emulator")
+    stack = PretendStack(endpoint="http://127.0.0.1:4566")
+    stack.outputs = stack.outputs.model_copy(update={"variants": ["bus"]})
+    assert error(bench, stack) == "an emulator does not run variant bus: measure it on AWS"
 
 
 def test_too_few_ready_tasks_are_one_clear_line(bench: Bench) -> None:

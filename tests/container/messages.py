@@ -57,6 +57,22 @@ def envelope(body: str, forwarder: str | None = "lambda", **changes: Any) -> dic
     }
 
 
+def event(given: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What EventBridge makes of a record that a pipe puts on the bus, and its rule publishes as it is."""
+    return {
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "change",
+        "source": "statecast",
+        "account": "000000000000",
+        "time": "2023-11-14T22:13:20Z",
+        "region": "eu-south-1",
+        "resources": [],
+        "detail": given,
+        **changes,
+    }
+
+
 def sqs(body: str, receives: int = 1, sent_at: int = 1_700_000_000_150, **changes: Any) -> dict[str, Any]:
     return {
         "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274",

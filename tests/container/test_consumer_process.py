@@ -21,6 +21,7 @@ from tests.container.conftest import (
     eventually,
     free_port,
 )
+from tests.container.messages import record
 
 MakeSpine = Callable[..., Spine]
 LATE_MS = late_after_ms(WATERMARK_SECONDS)
@@ -312,6 +313,25 @@ def test_a_task_that_starts_while_the_push_path_is_cut_is_ready_by_polling(make_
         f"unready for want of a watermark, not {reasons}",
     )
     assert consumer.ready().json("/state")["mode"] == "poll"
+
+
+def test_what_is_put_on_the_bus_reaches_the_replica_and_is_told_apart(make_spine: MakeSpine) -> None:
+    spine = make_spine(slots=1)
+    spine.forward_by_lambda()
+    spine.forward_by_bus()
+    consumer = spine.consumer().ready()
+    version = spine.write("put")
+    eventually(lambda: deliveries(consumer, "lambda") == 1, "the copy by the Lambda")
+    spine.put_on_the_bus(record("INSERT", "put", version, eventSourceARN=spine.stream))
+    spine.put_on_the_bus(record("MODIFY", "put", version + 1, eventSourceARN=spine.stream))
+    eventually(lambda: deliveries(consumer, "bus") == 2, "both events")
+
+    logged = [line for line in consumer.logged("delivery") if line["forwarder"] == "bus"]
+    assert {(line["version"], line["outcome"]) for line in logged} == {
+        (version, "duplicate"),
+        (version + 1, "applied"),
+    }
+    assert consumer.logged("refused") == []
 
 
 def test_one_forwarder_that_is_dead_shows_and_changes_nothing_else(make_spine: MakeSpine) -> None:

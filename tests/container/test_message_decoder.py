@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.forwarders.bus_forwarder import DETAIL_TYPE, SOURCE
 from consumer.message import MAX_REASON, Change, Delivery, Refusal, decode, from_item
-from tests.container.messages import TABLE, envelope, image, message, record, sqs
+from tests.container.messages import TABLE, envelope, event, image, message, record, sqs
 from tests.functions.test_forwarder_handler import HANDLER
 
 
@@ -84,6 +85,28 @@ def test_what_the_lambda_forwarder_sends_is_understood(event: str, size: int) ->
     assert delivery.change.version == (8 if event == "REMOVE" else 7)
 
 
+@pytest.mark.parametrize("event_name", ["INSERT", "MODIFY", "REMOVE"])
+def test_a_bus_says_the_same_as_a_pipe_and_is_told_apart(event_name: str) -> None:
+    given = record(event_name, "a", 7)
+    by_pipe = decode(sqs(json.dumps(envelope(json.dumps(given), None))), TABLE)
+    by_bus = decode(sqs(json.dumps(envelope(json.dumps(event(given)), None))), TABLE)
+    assert isinstance(by_pipe, Delivery) and by_pipe.forwarder == "pipe"
+    assert by_bus == by_pipe._replace(forwarder="bus")
+
+
+def test_the_marks_are_those_that_the_bus_forwarder_sets() -> None:
+    marked = event(record("INSERT", "a", 7), **{"source": SOURCE, "detail-type": DETAIL_TYPE})
+    delivery = decode(sqs(json.dumps(envelope(json.dumps(marked), None))), TABLE)
+    assert isinstance(delivery, Delivery) and delivery.forwarder == "bus"
+
+
+@pytest.mark.parametrize("mark", ["source", "detail-type", "detail"])
+def test_an_event_of_something_else_is_refused(mark: str) -> None:
+    refusal = of_record(event(record("INSERT", "a", 7), **{mark: "other"}))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason.startswith(ENVELOPE)
+
+
 UNVERSIONED = record("INSERT", "a", 7)
 del UNVERSIONED["dynamodb"]["NewImage"]["version"]
 FRACTION = record("INSERT", "a", 7)
@@ -112,7 +135,7 @@ ENVELOPE = "not a stream record in an SNS envelope: "
         pytest.param(record("INSERT", "", 7), "the key 'id' is not of 1 to 2,048 bytes", None, id="no id"),
         pytest.param(record("INSERT", "é" * 1_025, 7), "the key 'id' is not of 1", None, id="long id"),
         pytest.param(LONE_SURROGATE, ENVELOPE + "UnicodeEncodeError", None, id="lone surrogate"),
-        pytest.param([], ENVELOPE + "TypeError", None, id="a list"),
+        pytest.param([], ENVELOPE + "AttributeError", None, id="a list"),
         pytest.param({}, ENVELOPE + "KeyError('eventSourceARN')", None, id="an empty record"),
         pytest.param(record("INSERT", "a", 7, dynamodb=None), ENVELOPE + "TypeError", None, id="no change"),
     ],
@@ -190,6 +213,12 @@ def test_no_record_makes_it_raise(place: tuple[str, ...], value: Any) -> None:
         target = target[name]
     target[path[-1]] = value
     assert isinstance(of_record(given["root"]), Delivery | Refusal)
+
+
+@given(place=st.sampled_from(list(event({}))), value=JSON)
+def test_no_event_makes_it_raise(place: str, value: Any) -> None:
+    given = event(record("INSERT", "a", 7)) | {place: value}
+    assert isinstance(of_record(given), Delivery | Refusal)
 
 
 @given(place=st.sampled_from(list(envelope(RECORD))), value=JSON)

@@ -184,6 +184,20 @@ def test_a_function_runs_its_code_and_publishes_a_version_for_each_change(
     assert made["codeSha256"] == made["sourceCodeHash"] == packed
 
 
+def test_a_function_s_concurrency_can_be_reserved(client: Client, account: Account) -> None:
+    made = function(client, "reserved", reservedConcurrentExecutions=10)
+
+    def reserved() -> int:
+        return account.client("lambda").get_function_concurrency(FunctionName=made.id)[
+            "ReservedConcurrentExecutions"
+        ]
+
+    assert reserved() == 10
+    assert not made.diff(reservedConcurrentExecutions=20).replaces
+    made.update(reservedConcurrentExecutions=20)
+    assert reserved() == 20
+
+
 def test_a_mapping_is_enabled_when_it_is_made_and_can_move_to_another_function(
     client: Client, account: Account
 ) -> None:
@@ -470,7 +484,7 @@ def test_an_api_its_source_and_its_resolver_come_and_go(client: Client, account:
     )
     made = [
         api,
-        client.create("aws:appsync/apiKey:ApiKey", "key", apiId=api.id),
+        client.create("aws:appsync/apiKey:ApiKey", "key", apiId=api.id, expires="2027-01-31T01:00:00Z"),
         source,
         client.create(
             "aws:appsync/resolver:Resolver",
@@ -486,6 +500,8 @@ def test_an_api_its_source_and_its_resolver_come_and_go(client: Client, account:
 
     described = account.client("appsync").get_data_source(apiId=api.id, name="source")["dataSource"]
     assert described["lambdaConfig"] == {"lambdaFunctionArn": source["lambdaConfig"]["functionArn"]}
+    [key] = account.client("appsync").list_api_keys(apiId=api.id)["apiKeys"]
+    assert key["expires"] == 1_801_357_200
     assert api["uris"]["GRAPHQL"].startswith("https://")
     for each in reversed(made):
         assert each.read(), each.urn

@@ -85,6 +85,8 @@ class Cloud(mocks.Mocks):
                 outputs["streamArn"] = f"{outputs['arn']}/stream/1"
             case "aws:lambda/function:Function":
                 outputs["version"] = "1"
+            case "aws:appsync/graphQLApi:GraphQLApi":
+                outputs["uris"] = {"GRAPHQL": f"https://{args.name}/graphql"}
             case "aws:ecr/repository:Repository":
                 outputs |= {"repositoryUrl": f"registry/{args.name}", "registryId": ACCOUNT}
             case "docker-build:index:Image":

@@ -5,6 +5,7 @@ import pulumi
 import pytest
 
 from components.forwarders import FORWARDERS, Forwarder, ForwarderArgs
+from components.forwarders.bus_forwarder import BusForwarder
 from components.forwarders.lambda_forwarder import LambdaForwarder, LambdaForwarderArgs
 from components.forwarders.pipe_forwarder import PipeForwarder
 from tests.program.conftest import CHECKOUT, Evaluation, evaluate
@@ -24,6 +25,8 @@ ALARM, LOG_GROUP = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:cloudwatch/log
 FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"
 ALIAS = "aws:lambda/alias:Alias"
 PIPE = "aws:pipes/pipe:Pipe"
+BUS, RULE = "aws:cloudwatch/eventBus:EventBus", "aws:cloudwatch/eventRule:EventRule"
+TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 FORWARDING = [
     {
         "Effect": "Allow",
@@ -222,13 +225,122 @@ def test_a_pipe_that_cannot_publish_raises_an_alarm() -> None:
     assert inputs["alarmActions"] == inputs["okActions"] == [ALARMS]
 
 
+def bus_forwarder() -> Evaluation:
+    return evaluate(lambda: BusForwarder("forward", ForwarderArgs(**ROUTE)))
+
+
+def test_a_bus_forwarder_is_a_pipe_to_a_bus_and_a_rule_each_with_its_own_role_and_failures() -> None:
+    assert bus_forwarder().children == {
+        ("statecast-test", "statecast:components:BusForwarder", "forward"),
+        ("forward", LOG_GROUP, "forward-logs"),
+        ("forward", "statecast:components:ServiceRole", "forward-role"),
+        ("forward-role", ROLE, "forward-role"),
+        ("forward-role", ROLE_POLICY, "forward-role-policy"),
+        ("forward", PIPE, "forward"),
+        ("forward", ALARM, "forward-failing"),
+        ("forward", BUS, "forward-bus"),
+        ("forward", RULE, "forward-rule"),
+        ("forward", "statecast:components:DeadLetterQueue", "forward-rule-dlq"),
+        ("forward-rule-dlq", "aws:sqs/queue:Queue", "forward-rule-dlq"),
+        ("forward-rule-dlq", "aws:sqs/queuePolicy:QueuePolicy", "forward-rule-dlq-policy"),
+        ("forward-rule-dlq", ALARM, "forward-rule-dlq-alarm"),
+        ("forward", "statecast:components:ServiceRole", "forward-rule-role"),
+        ("forward-rule-role", ROLE, "forward-rule-role"),
+        ("forward-rule-role", ROLE_POLICY, "forward-rule-role-policy"),
+        ("forward", TARGET, "forward-target"),
+        ("forward", ALARM, "forward-rule-failing"),
+    }
+
+
+def test_its_pipe_is_the_same_but_for_where_it_leads() -> None:
+    made = bus_forwarder()
+
+    inputs = dict(made[PIPE, "forward"].inputs)
+    assert inputs.pop("targetParameters") == {
+        "eventbridgeEventBusParameters": {"source": "statecast", "detailType": "change"}
+    }
+    bus = "arn:aws:cloudwatch:eu-south-1:123456789012:forward-bus"
+    assert inputs == {**pipe_forwarder()[PIPE, "forward"].inputs, "target": bus}
+    policy = json.loads(made[ROLE_POLICY, "forward-role-policy"].inputs["policy"])
+    publish = FORWARDING.index({"Effect": "Allow", "Action": ["sns:Publish"], "Resource": CHANGES})
+    put = {"Effect": "Allow", "Action": ["events:PutEvents"], "Resource": bus}
+    assert policy["Statement"] == [*FORWARDING[:publish], put, *FORWARDING[publish + 1 :]]
+
+
+def test_nothing_comes_to_the_bus_before_its_rule_has_a_target_that_may_fail() -> None:
+    made = bus_forwarder()
+
+    # What no rule takes, a bus drops.
+    assert made[TARGET, "forward-target"].urn in made[PIPE, "forward"].options.depends_on
+    assert {
+        made[ROLE_POLICY, "forward-rule-role-policy"].urn,
+        made["aws:sqs/queuePolicy:QueuePolicy", "forward-rule-dlq-policy"].urn,
+    } <= made[TARGET, "forward-target"].options.depends_on
+
+
+def test_the_rule_publishes_each_event_as_it_is_and_gives_up_in_bounded_time() -> None:
+    made = bus_forwarder()
+
+    rule = dict(made[RULE, "forward-rule"].inputs)
+    assert json.loads(rule.pop("eventPattern")) == {"source": ["statecast"], "detail-type": ["change"]}
+    assert rule == {"eventBusName": "forward-bus"}
+    # No input of its own: a task tells by the event's source and type that it came by the bus.
+    assert made[TARGET, "forward-target"].inputs == {
+        "rule": "forward-rule",
+        "eventBusName": "forward-bus",
+        "arn": CHANGES,
+        "roleArn": "arn:aws:iam:eu-south-1:123456789012:forward-rule-role",
+        "retryPolicy": {"maximumRetryAttempts": 10, "maximumEventAgeInSeconds": 3600},
+        "deadLetterConfig": {"arn": "arn:aws:sqs:eu-south-1:123456789012:forward-rule-dlq"},
+    }
+
+
+def test_the_rules_role_publishes_for_that_rule_alone_and_is_the_one_that_the_topic_admits() -> None:
+    made = bus_forwarder()
+    rule = "arn:aws:cloudwatch:eu-south-1:123456789012:forward-rule"
+
+    assert json.loads(made[ROLE, "forward-rule-role"].inputs["assumeRolePolicy"])["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceArn": rule}},
+        }
+    ]
+    assert json.loads(made[ROLE_POLICY, "forward-rule-role-policy"].inputs["policy"])["Statement"] == [
+        {"Effect": "Allow", "Action": ["sns:Publish"], "Resource": CHANGES}
+    ]
+    queue = json.loads(made["aws:sqs/queuePolicy:QueuePolicy", "forward-rule-dlq-policy"].inputs["policy"])
+    assert queue["Statement"][1]["Condition"] == {"ArnEquals": {"aws:SourceArn": rule}}
+    forwarders: list[Forwarder] = []
+    admitted: list[str] = []
+
+    def program() -> None:
+        forwarders.append(BusForwarder("forward", ForwarderArgs(**ROUTE)))
+        forwarders[0].role_arn.apply(admitted.append)
+
+    evaluate(program)
+    assert admitted == ["arn:aws:iam:eu-south-1:123456789012:forward-rule-role"]
+
+
+def test_a_rule_that_cannot_publish_raises_an_alarm() -> None:
+    inputs = bus_forwarder()[ALARM, "forward-rule-failing"].inputs
+
+    assert (inputs["namespace"], inputs["metricName"]) == ("AWS/Events", "FailedInvocations")
+    assert inputs["dimensions"] == {"EventBusName": "forward-bus", "RuleName": "forward-rule"}
+    assert (inputs["statistic"], inputs["threshold"]) == ("Sum", 0)
+    assert inputs["alarmActions"] == inputs["okActions"] == [ALARMS]
+
+
 class Settings:
     lambda_memory = 256
     snap_start = False
     partial_failure = "raise"
 
 
-@pytest.mark.parametrize(("variant", "made"), [("lambda", LambdaForwarder), ("pipe", PipeForwarder)])
+@pytest.mark.parametrize(
+    ("variant", "made"), [("lambda", LambdaForwarder), ("pipe", PipeForwarder), ("bus", BusForwarder)]
+)
 def test_the_table_makes_each_variant_from_the_settings(variant: str, made: type[Forwarder]) -> None:
     forwarders: list[Forwarder] = []
     evaluation = evaluate(

@@ -5,9 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from settings import MOST_SLOTS
-from tests.program.conftest import CHECKOUT, Evaluation
+from tests.program.conftest import CHECKOUT, Evaluation, evaluate, run_program, stack_configuration
 
-BASE = {
+API = {
+    "aws:appsync/graphQLApi:GraphQLApi": 1,
+    "aws:appsync/dataSource:DataSource": 1,
+    "aws:appsync/resolver:Resolver": 3,
+}
+BASE = API | {
     "aws:appautoscaling/target:Target": 1,
     "aws:dynamodb/table:Table": 2,
     "aws:ec2/routeTable:RouteTable": 1,
@@ -26,13 +31,18 @@ BASE = {
 BUILT_IMAGE = {"aws:ecr/repository:Repository": 1, "docker-build:index:Image": 1}
 LAMBDA = {"aws:lambda/alias:Alias": 1}
 PIPE = {"aws:pipes/pipe:Pipe": 1}
+BUS = PIPE | {
+    "aws:cloudwatch/eventBus:EventBus": 1,
+    "aws:cloudwatch/eventRule:EventRule": 1,
+    "aws:cloudwatch/eventTarget:EventTarget": 1,
+}
 # No change topic, nothing that forwards, no queues and so no alarms.
 POLL = BASE | {
     "aws:sns/topic:Topic": 1,
     "aws:sns/topicPolicy:TopicPolicy": 1,
-    "aws:cloudwatch/logGroup:LogGroup": 1,
-    "aws:iam/role:Role": 2,
-    "aws:iam/rolePolicy:RolePolicy": 2,
+    "aws:cloudwatch/logGroup:LogGroup": 2,
+    "aws:iam/role:Role": 4,
+    "aws:iam/rolePolicy:RolePolicy": 4,
 }
 # Two functions, a topic beside that of the alarms, a stream; and what keeps the failures of each part.
 HANDOFF = {
@@ -54,20 +64,24 @@ HANDOFF = {
 }
 
 
-def expected(slots: int, forwarders: int, functions: int) -> dict[str, int]:
+def expected(
+    slots: int, forwarders: int, functions: int, rules: int = 0, api_functions: int = 0
+) -> dict[str, int]:
     """What grows with the slots (two queues each) and the forwarders (two alarms, a log, a role).
 
-    And the redriver (two queues, four alarms, a log, a role, a function) and an alarm on repairs.
+    And with a bus's rules (a queue, two alarms, a role), and the API's function (a log, a role); and the
+    redriver (two queues, four alarms, a log, a role, a function), an alarm on repairs, and the logs of tasks
+    and API with two roles of each.
     """
     return BASE | {
-        "aws:sqs/queue:Queue": 2 * slots + 2,
-        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 2,
+        "aws:sqs/queue:Queue": 2 * slots + 2 + rules,
+        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 2 + rules,
         "aws:sns/topicSubscription:TopicSubscription": slots,
-        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 5,
-        "aws:cloudwatch/logGroup:LogGroup": 2 + forwarders,
-        "aws:iam/role:Role": 3 + forwarders,
-        "aws:iam/rolePolicy:RolePolicy": 3 + forwarders,
-        "aws:lambda/function:Function": functions,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 2 * rules + 5,
+        "aws:cloudwatch/logGroup:LogGroup": 3 + forwarders + api_functions,
+        "aws:iam/role:Role": 5 + forwarders + rules + api_functions,
+        "aws:iam/rolePolicy:RolePolicy": 5 + forwarders + rules + api_functions,
+        "aws:lambda/function:Function": functions + api_functions,
         "aws:lambda/eventSourceMapping:EventSourceMapping": functions,
     }
 
@@ -78,8 +92,9 @@ def expected(slots: int, forwarders: int, functions: int) -> dict[str, int]:
         ("dev", expected(slots=4, forwarders=2, functions=2) | LAMBDA | PIPE | BUILT_IMAGE),
         ("lambda", expected(slots=40, forwarders=1, functions=2) | LAMBDA | BUILT_IMAGE),
         ("pipe", expected(slots=40, forwarders=1, functions=1) | PIPE | BUILT_IMAGE),
+        ("bus", expected(slots=40, forwarders=1, functions=1, rules=1) | BUS | BUILT_IMAGE),
         ("poll", POLL | BUILT_IMAGE),
-        ("local", expected(slots=8, forwarders=2, functions=2) | LAMBDA | PIPE),
+        ("local", expected(slots=8, forwarders=2, functions=2, api_functions=1) | LAMBDA | PIPE),
         ("handoff", HANDOFF),
     ],
 )
@@ -110,7 +125,15 @@ def test_the_outputs_are_what_other_programs_rely_on(program: Callable[[str], Ev
         "service": "statecast-tasks",
         "logGroup": "statecast-tasks-logs",
         "variants": ["lambda", "pipe"],
+        "apiUrl": "https://statecast-api/graphql",
     }
+
+
+def test_a_stack_without_an_api_exports_no_url_and_makes_none_of_it() -> None:
+    made = evaluate(run_program, stack_configuration("lambda") | {"statecast:writeApi": "none"})
+
+    assert made.outputs["apiUrl"] == ""
+    assert not made.types.keys() & API.keys()
 
 
 def test_a_stack_that_polls_has_no_topic_and_slots_without_queues(

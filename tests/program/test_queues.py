@@ -30,14 +30,18 @@ def tls_only(queue: str) -> dict[str, Any]:
     }
 
 
-def from_changes(queue: str) -> dict[str, Any]:
+def may_send(service: str, source: str, queue: str) -> dict[str, Any]:
     return {
         "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
+        "Principal": {"Service": service},
         "Action": "sqs:SendMessage",
         "Resource": arn(queue),
-        "Condition": {"ArnEquals": {"aws:SourceArn": CHANGES}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": source}},
     }
+
+
+def from_changes(queue: str) -> dict[str, Any]:
+    return may_send("sns.amazonaws.com", CHANGES, queue)
 
 
 def test_a_dead_letter_queue_is_a_queue_with_its_policy_and_its_alarm() -> None:
@@ -81,6 +85,15 @@ def test_a_topic_may_send_what_it_could_not_deliver_to_a_dead_letter_queue() -> 
 
     policy = json.loads(made[POLICY, "failed-policy"].inputs["policy"])
     assert policy["Statement"] == [tls_only("failed"), from_changes("failed")]
+
+
+def test_a_rule_may_send_what_it_could_not_deliver_to_a_dead_letter_queue() -> None:
+    rule = "arn:aws:events:eu-south-1:123456789012:rule/bus/changes"
+    args = DeadLetterQueueArgs(alarm_topic_arn=ALARMS, sending_rule_arn=rule)
+    made = evaluate(lambda: DeadLetterQueue("failed", args))
+
+    policy = json.loads(made[POLICY, "failed-policy"].inputs["policy"])
+    assert policy["Statement"] == [tls_only("failed"), may_send("events.amazonaws.com", rule, "failed")]
 
 
 def test_a_guarded_queue_gives_up_into_a_dead_letter_queue() -> None:

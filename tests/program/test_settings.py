@@ -7,8 +7,8 @@ from components.forwarders.pipe_forwarder import PipeForwarder
 from settings import Settings, parse
 from tests.program.conftest import CHECKOUT, Evaluation, defaults, evaluate, run_program, stack_configuration
 
-STACKS = ["dev", "lambda", "pipe", "poll", "local", "handoff"]
-VARIANTS = "one or two of lambda, pipe, each once (a stream takes no third reader), or poll alone"
+STACKS = ["dev", "lambda", "pipe", "bus", "poll", "local", "handoff"]
+VARIANTS = "one or two of lambda, pipe, bus, each once (a stream takes no third reader), or poll alone"
 VALID = {"aws:region": "eu-south-1"} | defaults()
 
 
@@ -42,6 +42,7 @@ def test_the_defaults_are_the_articles_system() -> None:
     assert (settings.variants, settings.tasks_min, settings.tasks_max) == (("lambda", "pipe"), 20, 20)
     assert (settings.long_poll_seconds, settings.lambda_memory) == (20, 128)
     assert (settings.watermark_seconds, settings.rescan_seconds) == (10, 900)
+    assert (settings.write_api, settings.write_api_key_expires) == ("table", "")
     assert (settings.partial_failure, settings.snap_start, settings.network) == ("report", True, "endpoints")
     assert (settings.slot_retention_seconds, settings.visibility_timeout_seconds) == (600, 30)
     assert (settings.max_receives, settings.lease_seconds, settings.log_retention_days) == (5, 45, 14)
@@ -88,6 +89,12 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
         ),
         ("deploys", "both", "fleet or handoff"),
         ("fanOut", "perhaps", "true or false"),
+        ("writeApi", "lambda", "none, table or function"),
+        (
+            "writeApiKeyExpires",
+            "2027-01-31",
+            "a full hour in quotes, such as '2027-01-31T00:00:00Z', or empty for no key",
+        ),
         ("partialFailure", "ignore", "report or raise"),
         ("lambdaMemory", "64", "a whole number from 128 to 10240"),
         ("snapStart", "perhaps", "true or false"),
@@ -153,13 +160,13 @@ def test_the_region_is_the_providers_setting() -> None:
 def test_a_new_forwarder_needs_an_entry_in_the_table_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(FORWARDERS, "bus", lambda name, args, _: PipeForwarder(name, args))
-    configuration = stack_configuration("local") | {"statecast:variants": ["lambda", "bus"]}
+    monkeypatch.setitem(FORWARDERS, "relay", lambda name, args, _: PipeForwarder(name, args))
+    configuration = stack_configuration("local") | {"statecast:variants": ["lambda", "relay"]}
 
     made = evaluate(run_program, configuration)
 
-    assert made["statecast:components:PipeForwarder", "statecast-bus"]
-    assert made.outputs["variants"] == ["lambda", "bus"]
+    assert made["statecast:components:PipeForwarder", "statecast-relay"]
+    assert made.outputs["variants"] == ["lambda", "relay"]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +203,11 @@ def test_other_namespaces_are_not_ours_to_judge() -> None:
             {"deploymentMaximumPercent": 100},
             "statecast:deploymentMinimumPercent is 100 and statecast:deploymentMaximumPercent 100: "
             "set the minimum below the maximum, or a deployment can neither stop a task nor start one",
+        ),
+        (
+            {"writeApi": "none", "writeApiKeyExpires": "2027-01-31T00:00:00Z"},
+            "statecast:writeApiKeyExpires is '2027-01-31T00:00:00Z' and statecast:writeApi 'none': "
+            "set writeApi to table or function, or leave writeApiKeyExpires empty",
         ),
         (
             {"scalingMetric": "cpu", "tasksMax": 30},
@@ -237,6 +249,7 @@ def test_values_that_do_not_go_together_are_refused(given: dict[str, object], li
         {"deploys": "handoff", "fanOut": "true"},
         {"slotRetentionSeconds": 151},
         {"variants": '["poll"]'},
+        {"writeApiKeyExpires": "2027-01-31T00:00:00Z"},
         {"tasksMin": 60},
         {"tasksMin": 2, "tasksMax": 3, "scalingMetric": "memory", "scalingTarget": 60},
         {"deploymentMinimumPercent": 50, "deploymentMaximumPercent": 100},

@@ -1,0 +1,5 @@
+"""An emulator, for what runs against its services."""
+
+from tests.local.conftest import account, emulator
+
+__all__ = ["account", "emulator"]
