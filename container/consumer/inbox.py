@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BATCH = 10
 # A lease shows the newest few; more would say nothing else.
 POISON_SHOWN = 10
+# More, since what all tasks refuse is found by what they have in common.
+REFUSALS_SHOWN = 50
 
 
 class Inbox:
@@ -57,6 +59,9 @@ class Inbox:
         self._sqs = sqs
         self._dynamodb = dynamodb
         self._poison: deque[tuple[float, Refusal]] = deque(maxlen=POISON_SHOWN)
+        # By message, the latest last. Not for as long as the queue keeps a message but for twice that: what
+        # others refuse is to be known for as long as it is anyone's poison.
+        self._refusing: dict[str, tuple[float, Refusal]] = {}
         self._closed = Event()
         self._in_hand = Lock()
 
@@ -98,6 +103,7 @@ class Inbox:
                 reason = f"the item could not be read: {error}"
                 lines.append(self._refuse(delivery.refused(reason)))
                 continue
+            self._refusing.pop(delivery.message, None)
             if outcome is not None:
                 self.applying.clear()
                 self.counted[delivery.forwarder, outcome] += 1
@@ -110,11 +116,12 @@ class Inbox:
     def poison(self) -> list[dict[str, Any]]:
         """Messages that were refused on their last receive, for as long as a queue keeps a message."""
         since = steady() - self._settings.slot_retention_seconds
-        return [
-            {"message": of.message, "id": of.id, "version": of.version, "reason": of.reason}
-            for at, of in tuple(self._poison)
-            if at >= since
-        ]
+        return [_told(of) for at, of in tuple(self._poison) if at >= since]
+
+    def refusing(self) -> list[dict[str, Any]]:
+        """Messages whose latest receive was refused, be it the last or not."""
+        since = steady() - 2 * self._settings.slot_retention_seconds
+        return [_told(of) for at, of in tuple(self._refusing.values()) if at >= since]
 
     def _may_go_on(self) -> bool:
         return not self._closed.is_set() and self._lease.held()
@@ -154,6 +161,10 @@ class Inbox:
 
     def _refuse(self, refusal: Refusal) -> str:
         self.refused += 1
+        self._refusing.pop(refusal.message, None)
+        self._refusing[refusal.message] = (steady(), refusal)
+        if len(self._refusing) > REFUSALS_SHOWN:
+            del self._refusing[next(iter(self._refusing))]
         if refusal.receives >= self._settings.max_receives:
             self._poison.append((steady(), refusal))
         return event_line("refused", **self._who, **refusal._asdict())
@@ -169,3 +180,7 @@ class Inbox:
             # They come again, as duplicates.
             self.undeleted += undeleted
             write([event_line("undeleted", **self._who, messages=undeleted, reason=reason)])
+
+
+def _told(refusal: Refusal) -> dict[str, Any]:
+    return {name: getattr(refusal, name) for name in ("message", "id", "version", "reason")}

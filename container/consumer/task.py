@@ -122,6 +122,7 @@ class Task:
             "confirmed": inbox.confirmed if inbox else 0,
             "undeleted": inbox.undeleted if inbox else 0,
             "poison": inbox.poison() if inbox else [],
+            "refusing": inbox.refusing() if inbox else [],
         }
 
     def _take_slot(self) -> Lease | None:
@@ -210,7 +211,7 @@ class Task:
     def _renew(self, tenure: Tenure) -> float:
         """Renew the lease and report; the seconds until the next renewal is due."""
         state = self.state()
-        told = ("mode", "items", "digest", "lag", "watermark", "fallbacks", "repairs", "poison")
+        told = ("mode", "items", "digest", "lag", "watermark", "fallbacks", "repairs", "poison", "refusing")
         report = {
             "ready": tenure.up_to_date(),
             **{name: state[name] for name in told},

@@ -229,6 +229,7 @@ def test_a_malformed_message_stays_and_the_others_do_not(lines: Callable[[], Any
     assert refused["reason"].startswith("not a stream record in an SNS envelope")
     assert world.inbox.refused == 1
     assert world.inbox.poison() == [], "it may yet be received again"
+    assert [of["message"] for of in world.inbox.refusing()] == ["message-malformed"]
 
 
 def test_a_refused_message_on_its_last_receive_is_poison() -> None:
@@ -379,6 +380,31 @@ def test_a_message_whose_item_cannot_be_read_stays_and_the_others_do_not() -> No
     [poison] = world.inbox.poison()
     assert (poison["id"], poison["version"]) == ("a", 1)
     assert poison["reason"].startswith("the item could not be read: ")
+    assert world.inbox.refusing() == [poison]
+    world.table.error = None
+    world.inbox.handle([handled("2", given)])
+    assert world.inbox.refusing() == [], "in the end it was applied"
+
+
+def test_what_is_refused_is_told_for_longer_than_it_can_be_anyones_poison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, now = World(), [0.0]
+    monkeypatch.setattr("consumer.inbox.steady", lambda: now[0])
+    world.inbox.handle([handled("1", sqs("{}", receives=5))])
+    told = []
+    for now[0] in (300.0, 301.0, 600.0, 601.0):
+        told.append((len(world.inbox.poison()), len(world.inbox.refusing())))
+    assert told == [(1, 1), (0, 1), (0, 1), (0, 0)]
+
+
+def test_the_refusals_that_are_told_are_the_newest_each_once() -> None:
+    world = World()
+    for receives in (1, 2):
+        for number in range(60):
+            world.inbox.handle([handled(str(number), sqs("{}", receives=receives))])
+    told = [of["message"] for of in world.inbox.refusing()]
+    assert told == [f"message-{number}" for number in range(10, 60)]
 
 
 def watermark(version: int, forwarder: str | None = "lambda", written_at: int = 10**15) -> Any:
