@@ -11,6 +11,7 @@ from components.consumer_service import ConsumerService, ConsumerServiceArgs
 from components.forwarders import FORWARDERS, ForwarderArgs
 from components.leases_table import LeasesTable, LeasesTableArgs
 from components.network import Network, NetworkArgs
+from components.reaper import Reaper, ReaperArgs
 from components.redriver import Redriver, RedriverArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
@@ -103,6 +104,20 @@ def fleet(settings: Settings) -> None:
             log_retention_days=settings.log_retention_days,
         ),
     )
+    reaper = None
+    if slots.queues:
+        reaper = Reaper(
+            "statecast-reaper",
+            ReaperArgs(
+                table=table,
+                leases=leases,
+                slots=slots,
+                cluster_arn=service.cluster_arn,
+                alarm_topic_arn=alarms.arn,
+                retention_days=settings.log_retention_days,
+                force_destroy=settings.force_destroy,
+            ),
+        )
 
     pulumi.export("apiUrl", api.url if api else "")
     pulumi.export("table", table.table_name)
@@ -114,6 +129,7 @@ def fleet(settings: Settings) -> None:
     pulumi.export("service", service.service_name)
     pulumi.export("logGroup", service.log_group_name)
     pulumi.export("variants", list(settings.variants))
+    pulumi.export("archive", reaper.archive_name if reaper else "")
 
 
 settings = configuration.read()

@@ -56,6 +56,7 @@ class ConsumerService(pulumi.ComponentResource):
     """A Fargate service whose every task leases a slot and holds the whole table."""
 
     cluster_name: pulumi.Output[str]
+    cluster_arn: pulumi.Output[str]
     service_name: pulumi.Output[str]
     log_group_name: pulumi.Output[str]  # the log group of all tasks
 
@@ -158,6 +159,7 @@ class ConsumerService(pulumi.ComponentResource):
             )
 
         self.cluster_name = cluster.name
+        self.cluster_arn = cluster.arn
         self.service_name = service.name
         self.log_group_name = logs.name
         self.register_outputs({"cluster": cluster.name, "service": service.name, "logGroup": logs.name})

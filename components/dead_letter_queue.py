@@ -1,5 +1,6 @@
 """A queue for messages that could not be handled, and the alarm that says so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -20,7 +21,7 @@ class DeadLetterQueueArgs:
     alarm_topic_arn: pulumi.Input[str]  # who is told when it is not empty, and when it is empty again
     # A topic or a rule that may not send here what it cannot deliver loses it in silence.
     sending_topic_arn: pulumi.Input[str] | None = None
-    sending_rule_arn: pulumi.Input[str] | None = None
+    sending_rule_arns: Sequence[pulumi.Input[str]] = ()
 
 
 class DeadLetterQueue(pulumi.ComponentResource):
@@ -45,8 +46,7 @@ class DeadLetterQueue(pulumi.ComponentResource):
         statements = [deny_plain_http("sqs:*", queue.arn)]
         if args.sending_topic_arn is not None:
             statements.append(allow_topic_to_send(args.sending_topic_arn, queue.arn))
-        if args.sending_rule_arn is not None:
-            statements.append(allow_rule_to_send(args.sending_rule_arn, queue.arn))
+        statements += [allow_rule_to_send(rule_arn, queue.arn) for rule_arn in args.sending_rule_arns]
         aws.sqs.QueuePolicy(
             f"{name}-policy", queue_url=queue.url, policy=document(*statements), opts=child_opts
         )

@@ -52,12 +52,12 @@ def _allow_to_send(service: str, source_arn: pulumi.Input[str], queue_arn: pulum
     }
 
 
-def deny_plain_http(action: str, resource: pulumi.Input[str]) -> Statement:
-    """Deny everyone an action that does not come over TLS."""
+def deny_plain_http(action: str, resources: object) -> Statement:
+    """Deny everyone an action on a resource (an ARN or a list of ARNs) that does not come over TLS."""
     return {
         "Effect": "Deny",
         "Principal": "*",
         "Action": action,
-        "Resource": resource,
+        "Resource": resources,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }

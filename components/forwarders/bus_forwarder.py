@@ -40,7 +40,7 @@ class BusForwarder(Forwarder):
         )
         failures = DeadLetterQueue(
             f"{name}-rule-dlq",
-            DeadLetterQueueArgs(alarm_topic_arn=args.alarm_topic_arn, sending_rule_arn=rule.arn),
+            DeadLetterQueueArgs(alarm_topic_arn=args.alarm_topic_arn, sending_rule_arns=[rule.arn]),
             opts=child_opts,
         )
         # By a role, as every forwarder: EventBridge itself could not use the key that AWS manages for topics.

@@ -1,0 +1,238 @@
+"""The reaper: archives dead letters, stops sick tasks, releases the leases of tasks that died."""
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+from boto3.dynamodb.types import TypeSerializer
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from decision import Decision, Letter, Memory, Slot, Why, decide
+from letters import change_in, lease_of, plain, reports
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+BATCH = 10
+# Letters that stay where they are, since the budget is used up, are hidden for so long.
+HIDDEN_SECONDS = 30
+# A round begins only if there is time for it; what is left then waits for the next minute.
+ROUND_MS = 20_000
+THREADS = 16
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html
+DESCRIBED = 100
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+MAX_REASON = 255
+MEMORY = "reaper"
+STATE_CHANGE = "ECS Task State Change"
+
+TABLE = os.environ["TABLE"]
+LEASES_TABLE = os.environ["LEASES_TABLE"]
+CLUSTER = os.environ["CLUSTER"]
+ARCHIVE = os.environ["ARCHIVE"]
+# In a file, since an environment takes no more than 4 KB: the slots' dead-letter queues, slot 00 first.
+QUEUES: list[str] = json.loads(Path(__file__).with_name("queues.json").read_text())
+
+config = Config(max_pool_connections=THREADS)
+sqs = boto3.client("sqs", config=config)
+s3 = boto3.client("s3", config=config)
+ecs: Any = boto3.client("ecs")
+dynamodb = boto3.client("dynamodb")
+serialized = TypeSerializer().serialize
+
+Message = Mapping[str, Any]
+
+
+class Found(NamedTuple):
+    """A slot as it was found, with the messages that its letters are."""
+
+    slot: Slot
+    queue: str
+    messages: Sequence[Message]
+
+
+def handle(event: Mapping[str, Any], context: Any) -> None:
+    """Release the lease of a task that stopped; on any other event look at all slots."""
+    if event.get("detail-type") == STATE_CHANGE:
+        release(event["detail"]["taskArn"])
+        return
+    while reap() and context.get_remaining_time_in_millis() > ROUND_MS:
+        pass
+
+
+def reap() -> bool:
+    """Look, decide, carry it out; whether more letters may be waiting."""
+    items = read_leases()
+    with ThreadPoolExecutor(THREADS) as threads:
+        batches = list(threads.map(receive, QUEUES))
+        found = look(items, batches)
+        decision = settle([each.slot for each in found], items.get(MEMORY, {}))
+        if decision.poison:
+            log("poison message", changes=sorted(decision.poison), **metric("poisonMessages", 1))
+        for slot in decision.waiting:
+            log("over budget", slot=slot)
+        archived = [
+            (each, why, letter, message)
+            for each in found
+            if (why := decision.archive.get(each.slot.name))
+            for letter, message in zip(each.slot.letters, each.messages, strict=True)
+        ]
+        list(threads.map(lambda each: archive(*each), archived))
+    stop(decision.stop)
+    return any(len(each.messages) == BATCH and each.slot.name in decision.archive for each in found)
+
+
+def read_leases() -> dict[str, dict[str, Any]]:
+    """The items of the leases table by slot, among them the reaper's own."""
+    pages = dynamodb.get_paginator("scan").paginate(TableName=LEASES_TABLE, ConsistentRead=True)
+    items = [plain(item) for page in pages for item in page["Items"]]
+    return {item["slot"]: item for item in items}
+
+
+def receive(queue: str) -> Sequence[Message]:
+    """Some of the messages in a dead-letter queue."""
+    depth = "ApproximateNumberOfMessages"
+    if sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[depth])["Attributes"][depth] == "0":
+        return ()
+    return sqs.receive_message(
+        QueueUrl=queue,
+        MaxNumberOfMessages=BATCH,
+        VisibilityTimeout=HIDDEN_SECONDS,
+        # A short poll may miss what there is.
+        WaitTimeSeconds=1,
+        MessageSystemAttributeNames=["All"],
+        MessageAttributeNames=["All"],
+    ).get("Messages", ())
+
+
+def look(items: Mapping[str, Mapping[str, Any]], batches: Sequence[Sequence[Message]]) -> list[Found]:
+    """The slots with their leases and letters."""
+    reported = reports(items.values())
+    width = max(2, len(str(len(QUEUES) - 1)))
+    found: list[Found] = []
+    for number, (queue, messages) in enumerate(zip(QUEUES, batches, strict=True)):
+        name = f"{number:0{width}}"
+        letters = tuple(
+            Letter(change_in(message, reported), int(message["Attributes"]["SentTimestamp"]))
+            for message in messages
+        )
+        found.append(Found(Slot(name, lease_of(items.get(name, {})), letters), queue, messages))
+    return found
+
+
+def settle(slots: Sequence[Slot], remembered: Mapping[str, Any]) -> Decision:
+    """Decide, and have what was decided in the memory first: so runs at the same time share one budget."""
+    while True:
+        memory = Memory(
+            stopped={task: int(at) for task, at in remembered.get("stopped", {}).items()},
+            poison={change: int(at) for change, at in remembered.get("poison", {}).items()},
+        )
+        decision = decide(slots, memory, now_ms())
+        if decision.memory == memory or remember(decision.memory, int(remembered.get("revision", 0))):
+            return decision
+        remembered = read_leases().get(MEMORY, {})
+
+
+def remember(memory: Memory, revision: int) -> bool:
+    """Write the memory if it is still as it was read."""
+    values = {":seen": revision, ":next": revision + 1, ":stopped": memory.stopped, ":poison": memory.poison}
+    condition = "revision = :seen" if revision else "attribute_not_exists(revision)"
+    if not revision:
+        del values[":seen"]
+    return write(MEMORY, "SET revision = :next, stopped = :stopped, poison = :poison", condition, values)
+
+
+def archive(found: Found, why: Why, letter: Letter, message: Message) -> None:
+    """Put a letter into the archive and then, and only then, take it out of its queue."""
+    lease = found.slot.lease
+    document = {
+        "archivedAt": now_ms(),
+        "slot": found.slot.name,
+        "why": why,
+        "change": letter.change,
+        "task": lease.task if lease else None,
+        "leasedAt": lease.leased_at if lease else None,
+        "queue": found.queue,
+        "message": {name: value for name, value in message.items() if name != "ReceiptHandle"},
+    }
+    key = f"{found.slot.name}/{message['MessageId']}.json"
+    body = json.dumps(document, default=bytes.hex).encode()
+    try:
+        s3.put_object(Bucket=ARCHIVE, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
+    except ClientError as error:
+        # An earlier run archived it, and did not come to delete it.
+        if code(error) != "PreconditionFailed":
+            raise
+    sqs.delete_message(QueueUrl=found.queue, ReceiptHandle=message["ReceiptHandle"])
+    log("archived", slot=found.slot.name, why=why, message=message["MessageId"], change=letter.change)
+
+
+def stop(tasks: Mapping[str, frozenset[str]]) -> None:
+    """Stop tasks, but for those that are leaving or have left."""
+    arns = list(tasks)
+    for start in range(0, len(arns), DESCRIBED):
+        answer = ecs.describe_tasks(cluster=CLUSTER, tasks=arns[start : start + DESCRIBED])
+        for task in answer["tasks"]:
+            if task["desiredStatus"] == "STOPPED":
+                continue
+            arn = task["taskArn"]
+            changes = ", ".join(sorted(tasks[arn])) or "changes that were archived"
+            reason = f"statecast reaper: it did not apply {changes}"[:MAX_REASON]
+            ecs.stop_task(cluster=CLUSTER, task=arn, reason=reason)
+            log("stopped", task=arn, reason=reason)
+
+
+def release(task: str) -> None:
+    """Give back the slot of a task that has ended, unless it did or somebody else has it by now."""
+    for slot, item in read_leases().items():
+        if item.get("task") != task or "lease" not in item:
+            continue
+        values = {":token": item["lease"], ":now": now_ms(), ":no": False}
+        expression = "SET freedAt = :now, ready = :no REMOVE lease, expiresAt"
+        if write(slot, expression, "lease = :token", values):
+            log("released", slot=slot, task=task)
+
+
+def write(slot: str, expression: str, condition: str, values: Mapping[str, Any]) -> bool:
+    """Update an item of the leases table; False when the condition does not hold."""
+    try:
+        dynamodb.update_item(
+            TableName=LEASES_TABLE,
+            Key={"slot": {"S": slot}},
+            UpdateExpression=expression,
+            ConditionExpression=condition,
+            ExpressionAttributeValues={name: serialized(value) for name, value in values.items()},
+        )
+    except ClientError as error:
+        if code(error) != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+def code(error: ClientError) -> str:
+    """The code of an error that a service answered."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def now_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def log(event: str, **fields: Any) -> None:
+    """A line of JSON."""
+    print(json.dumps({"event": event, "at": now_ms(), "table": TABLE, **fields}), flush=True)  # noqa: T201
+
+
+def metric(name: str, value: int) -> dict[str, Any]:
+    """What makes a log line a metric too (CloudWatch's embedded metric format)."""
+    directive = {
+        "Namespace": "statecast",
+        "Dimensions": [["table"]],
+        "Metrics": [{"Name": name, "Unit": "Count"}],
+    }
+    return {name: value, "_aws": {"Timestamp": now_ms(), "CloudWatchMetrics": [directive]}}
