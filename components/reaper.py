@@ -110,6 +110,9 @@ class Reaper(pulumi.ComponentResource):
             topic=args.alarm_topic_arn,
             protocol="lambda",
             endpoint=function.arn,
+            # Alarms that end, and those that begin when they are made, are no calls.
+            filter_policy=json.dumps({"NewStateValue": ["ALARM"]}),
+            filter_policy_scope="MessageBody",
             redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": failures.arn}),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[failures]),
         )

@@ -1,8 +1,9 @@
 """The ECS agent and service scheduler that the emulator lacks: it lists tasks as RUNNING and runs nothing.
 
 Twice a second its list is compared with the processes. A task that is listed gets a process; one that is no
-longer listed loses it; one whose process died, or is unhealthy, is reported by StopTask; and a service that
-is short of tasks is told to look again. What runs is written to `tasks.json`.
+longer listed loses it, and once that has ended the event is sent that ECS would send; one whose process died,
+or is unhealthy, is reported by StopTask; and a service that is short of tasks is told to look again. What
+runs is written to `tasks.json`.
 """
 
 import json
@@ -19,6 +20,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.emulator import Account
+from local.events import TaskEvents
 from local.metadata import MetadataServer
 from local.task_definition import read_container
 from local.task_logs import TaskLogs
@@ -80,6 +82,7 @@ class Tasks:
     ) -> None:
         self._account = account
         self._ecs = account.client("ecs")
+        self._events = TaskEvents(account)
         self._metadata = metadata
         self._logs = logs
         self._folder = folder
@@ -101,7 +104,8 @@ class Tasks:
         for arn, failure in todo.report.items():
             self._report(listed[arn], arn, failure, now)
         for arn in todo.stop:
-            self._stop(arn)
+            if self._stop(arn):
+                self._events.stopped(arn)
         for cluster in clusters:
             self._start(cluster, [arn for arn in sorted(todo.start) if listed[arn] == cluster], now)
             self._replace(cluster, now)
@@ -169,8 +173,8 @@ class Tasks:
         if self._failed_starts[service][-1:] != [now]:  # several in one round are one
             self._failed_starts[service].append(now)
 
-    def _stop(self, arn: str) -> None:
-        """End a task that the emulator lists no more; once it has ended, forget it."""
+    def _stop(self, arn: str) -> bool:
+        """End a task that the emulator lists no more; once it has ended, which is told, forget it."""
         self._not_started.pop(arn, None)
         task = self._tasks.get(arn)
         if task and task.has_ended():
@@ -178,8 +182,10 @@ class Tasks:
             self._metadata.remove(arn)
             del self._tasks[arn]
             logger.info("%s: ended with exit code %s", arn, task.exit_code)
-        elif task:
+            return True
+        if task:
             task.stop()
+        return False
 
     def _replace(self, cluster: str, now: float) -> None:
         """Have each service that is short of tasks start some, unless its tasks keep failing."""

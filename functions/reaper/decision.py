@@ -85,13 +85,12 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
     live = {slot.name: slot.lease for slot in slots if slot.lease and slot.lease.expires_at > now}
     leased = [slot for slot in slots if slot.name in live]
 
-    common = _held_by_most(leased)
-    poison = common & frozenset[str]().union(*map(_given_up, leased))
+    poison = _held_by_most(leased) & frozenset[str]().union(*map(_given_up, leased))
     known |= dict.fromkeys(poison, now)
     known = dict(sorted(known.items(), key=lambda entry: entry[1])[-POISON_REMEMBERED:])
 
     # A stop that was decided is carried out even if the run that decided it was cut short.
-    sick = {slot.name: slot.own() - common - known.keys() for slot in leased}
+    sick = {slot.name: slot.own() - known.keys() for slot in leased}
     again = [name for name, lease in live.items() if lease.task in stopped]
     fresh = [name for name, changes in sick.items() if changes and name not in again]
     budget = max(0, max(1, len(live) // SHARE) - len(stopped))

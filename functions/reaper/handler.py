@@ -17,8 +17,6 @@ from letters import change_in, lease_of, plain, reports
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 BATCH = 10
-# Letters that stay where they are, since the budget is used up, are hidden for so long.
-HIDDEN_SECONDS = 30
 # A round begins only if there is time for it; what is left then waits for the next minute.
 ROUND_MS = 20_000
 THREADS = 16
@@ -93,14 +91,14 @@ def read_leases() -> dict[str, dict[str, Any]]:
 
 
 def receive(queue: str) -> Sequence[Message]:
-    """Some of the messages in a dead-letter queue."""
+    """Some of the messages in a dead-letter queue. They are not hidden, or the alarm would end meanwhile."""
     depth = "ApproximateNumberOfMessages"
     if sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[depth])["Attributes"][depth] == "0":
         return ()
     return sqs.receive_message(
         QueueUrl=queue,
         MaxNumberOfMessages=BATCH,
-        VisibilityTimeout=HIDDEN_SECONDS,
+        VisibilityTimeout=0,
         # A short poll may miss what there is.
         WaitTimeSeconds=1,
         MessageSystemAttributeNames=["All"],
