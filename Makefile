@@ -11,7 +11,7 @@ UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo faults bench handoff test lint types unit plan lock
+.PHONY: help setup demo faults reap bench handoff test lint types unit plan lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -36,6 +36,12 @@ faults: setup ## break the local stack under writes, and account for every ackno
 	$(PYTHON) -m local up --stack local --config tasksMin=8 --config tasksMax=12; \
 	trap '$(PYTHON) -m local down --stack local' EXIT; trap 'exit 130' INT TERM; \
 	$(PYTHON) -m bench faults --stack local $(if $(SEED),--seed $(SEED))
+
+reap: setup ## poison one task, then all, and time what the reaper makes of it (SEED=)
+	@set -e; \
+	$(PYTHON) -m local up --stack local --config tasksMin=8; \
+	trap '$(PYTHON) -m local down --stack local' EXIT; trap 'exit 130' INT TERM; \
+	$(PYTHON) -m bench reap --stack local $(if $(SEED),--seed $(SEED))
 
 bench: setup ## the consumer's speed as ratios to bare programs, in one run
 	@set -e; \

@@ -11,11 +11,12 @@ from bench.errors import ExperimentError
 from bench.faults.run import faults
 from bench.fleet import fleet
 from bench.handoff.run import handoff
+from bench.reap.run import reap
 from bench.run import run
 from bench.speed.run import speed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (run, fleet, faults, speed, handoff):
+for command in (run, fleet, faults, reap, speed, handoff):
     app.command()(command)
 
 

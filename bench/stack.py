@@ -46,6 +46,7 @@ class Outputs(BaseModel):
     log_group: str
     variants: list[str]
     api_url: str
+    archive: str
 
     @property
     def region(self) -> str:

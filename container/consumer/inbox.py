@@ -167,7 +167,8 @@ class Inbox:
             del self._refusing[next(iter(self._refusing))]
         if refusal.receives >= self._settings.max_receives:
             self._poison.append((steady(), refusal))
-        return event_line("refused", **self._who, **refusal._asdict())
+        told = ("message", "reason", "receives", "id", "version")
+        return event_line("refused", **self._who, **{name: getattr(refusal, name) for name in told})
 
     def _delete(self, done: "list[DeleteMessageBatchRequestEntryTypeDef]") -> None:
         try:
@@ -182,5 +183,12 @@ class Inbox:
             write([event_line("undeleted", **self._who, messages=undeleted, reason=reason)])
 
 
-def _told(refusal: Refusal) -> dict[str, Any]:
-    return {name: getattr(refusal, name) for name in ("message", "id", "version", "reason")}
+def _told(of: Refusal) -> dict[str, Any]:
+    return {
+        "message": of.message,
+        "id": of.id,
+        "version": of.version,
+        "published": of.published,
+        "sentAt": of.sent_at,
+        "reason": of.reason,
+    }

@@ -7,7 +7,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: partition keys.
 MAX_ID_BYTES = 2_048
@@ -27,13 +27,18 @@ class Change(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A message that cannot be applied, and why; of which change, where that is known."""
+    """A message that cannot be applied, and why; of which change, where that is known.
+
+    `published` is the id that SNS gave it, which all its copies have; `sent_at` is SQS's clock, 0 if unknown.
+    """
 
     message: str
     reason: str
     receives: int
     id: str | None = None
     version: int | None = None
+    published: str | None = None
+    sent_at: int = 0
 
 
 class Delivery(NamedTuple):
@@ -56,7 +61,14 @@ class Delivery(NamedTuple):
 
     def refused(self, reason: str) -> Refusal:
         """The same message when it cannot be applied after all."""
-        return Refusal(self.message, reason[:MAX_REASON], self.receives, self.change.id, self.change.version)
+        return Refusal(
+            self.message,
+            reason[:MAX_REASON],
+            self.receives,
+            self.change.id,
+            self.change.version,
+            sent_at=self.sqs_sent_at,
+        )
 
 
 class _RefusedError(Exception):
@@ -69,7 +81,8 @@ class _RefusedError(Exception):
 def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
     """What an SQS message (with `SYSTEM_ATTRIBUTES`) means to a replica of `table`."""
     name = str(message.get("MessageId"))
-    receives = 0
+    receives = sent_at = 0
+    envelope: Any = None
     try:
         attributes = message["Attributes"]
         receives = int(attributes["ApproximateReceiveCount"])
@@ -81,13 +94,25 @@ def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
         change, written_at = _change(record, table)
         made_at = int(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000
     except _RefusedError as refused:
-        return Refusal(name, refused.reason[:MAX_REASON], receives, refused.item_id)
+        reason, item_id = refused.reason, refused.item_id
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
-        reason = f"not a stream record in an SNS envelope: {error!r}"
-        return Refusal(name, reason[:MAX_REASON], receives)
-    pointer = change.item is not None and record.get("pointer") is True
-    return Delivery(
-        name, change, pointer, forwarder, receives, made_at, written_at, sns_at, sent_at, first_received_at
+        reason, item_id = f"not a stream record in an SNS envelope: {error!r}", None
+    else:
+        pointer = change.item is not None and record.get("pointer") is True
+        return Delivery(
+            name,
+            change,
+            pointer,
+            forwarder,
+            receives,
+            made_at,
+            written_at,
+            sns_at,
+            sent_at,
+            first_received_at,
+        )
+    return Refusal(
+        name, reason[:MAX_REASON], receives, item_id, published=_published(envelope), sent_at=sent_at
     )
 
 
@@ -133,6 +158,11 @@ def _version(image: Mapping[str, Any], item_id: str) -> int:
         return int(image["version"]["N"])
     except (KeyError, TypeError, ValueError):
         raise _RefusedError("the item has no whole number 'version'", item_id) from None
+
+
+def _published(envelope: Any) -> str | None:
+    name: Any = cast(Any, envelope).get("MessageId") if isinstance(envelope, dict) else None
+    return name[:MAX_REASON] if isinstance(name, str) else None
 
 
 def _record(message: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

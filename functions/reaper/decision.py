@@ -1,6 +1,7 @@
 """Whom to stop and what to archive: a pure decision. A sick task is told from a poison message by the others.
 
-A change is named by a text: its key and version, or why it cannot be read. Times are Unix milliseconds.
+A change is named by a text: its key and version, or its message where it cannot be read. Times are Unix
+milliseconds.
 """
 
 from collections import Counter
@@ -18,21 +19,21 @@ POISON_REMEMBERED = 100
 Why = Literal["no-task", "left-over", "poison-message", "sick-task"]
 
 
+class Letter(NamedTuple):
+    """A message that is received no more: of which change, and when it was sent to the slot's queue."""
+
+    change: str
+    sent_at: int
+
+
 class Lease(NamedTuple):
-    """The lease of a slot; `poison`: changes refused on their last receive, `refusing`: on their latest."""
+    """The lease of a slot; `poison` was refused on its last receive, `refusing` on its latest."""
 
     task: str
     leased_at: int
     expires_at: int
-    poison: frozenset[str] = frozenset()
+    poison: tuple[Letter, ...] = ()
     refusing: frozenset[str] = frozenset()
-
-
-class Letter(NamedTuple):
-    """A message in a dead-letter queue: of which change, and when it was sent to the slot's queue."""
-
-    change: str
-    sent_at: int
 
 
 class Slot(NamedTuple):
@@ -47,10 +48,12 @@ class Slot(NamedTuple):
 
         What was sent before the task leased the slot it does hold, since its snapshot is younger.
         """
-        if self.lease is None:
-            return frozenset()
-        since = self.lease.leased_at
-        return self.lease.poison | {letter.change for letter in self.letters if letter.sent_at >= since}
+        since = self.lease.leased_at if self.lease else 0
+        return frozenset(letter.change for letter in self.given_up() if letter.sent_at >= since)
+
+    def given_up(self) -> tuple[Letter, ...]:
+        """What no task will receive again from this slot's queue."""
+        return (*self.letters, *(self.lease.poison if self.lease else ()))
 
 
 class Memory(NamedTuple):
@@ -85,7 +88,7 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
     live = {slot.name: slot.lease for slot in slots if slot.lease and slot.lease.expires_at > now}
     leased = [slot for slot in slots if slot.name in live]
 
-    poison = _held_by_most(leased) & frozenset[str]().union(*map(_given_up, leased))
+    poison = _held_by_most(leased) & {letter.change for slot in leased for letter in slot.given_up()}
     known |= dict.fromkeys(poison, now)
     known = dict(sorted(known.items(), key=lambda entry: entry[1])[-POISON_REMEMBERED:])
 
@@ -116,16 +119,12 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
     )
 
 
-def _given_up(slot: Slot) -> frozenset[str]:
-    """The changes that no task of this slot will receive again."""
-    return frozenset(of.change for of in slot.letters) | (slot.lease.poison if slot.lease else frozenset())
-
-
 def _held_by_most(leased: Sequence[Slot]) -> frozenset[str]:
     """The changes that more than half of the tasks, and not one alone, refuse or had taken from them."""
     held = Counter(
         change
         for slot in leased
-        for change in _given_up(slot) | (slot.lease.refusing if slot.lease else frozenset())
+        for change in {letter.change for letter in slot.given_up()}
+        | (slot.lease.refusing if slot.lease else frozenset())
     )
     return frozenset(change for change, count in held.items() if count > max(1, len(leased) / 2))

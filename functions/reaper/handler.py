@@ -13,7 +13,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from decision import Decision, Letter, Memory, Slot, Why, decide
-from letters import change_in, lease_of, plain, reports
+from letters import Item, change_in, lease_of, plain, reports
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 BATCH = 10
@@ -63,11 +63,11 @@ def handle(event: Mapping[str, Any], context: Any) -> None:
 
 def reap() -> bool:
     """Look, decide, carry it out; whether more letters may be waiting."""
-    items = read_leases()
+    leases, remembered = read_leases()
     with ThreadPoolExecutor(THREADS) as threads:
         batches = list(threads.map(receive, QUEUES))
-        found = look(items, batches)
-        decision = settle([each.slot for each in found], items.get(MEMORY, {}))
+        found = look(leases, batches)
+        decision = settle([each.slot for each in found], remembered)
         if decision.poison:
             log("poison message", changes=sorted(decision.poison), **metric("poisonMessages", 1))
         for slot in decision.waiting:
@@ -83,11 +83,12 @@ def reap() -> bool:
     return any(len(each.messages) == BATCH and each.slot.name in decision.archive for each in found)
 
 
-def read_leases() -> dict[str, dict[str, Any]]:
-    """The items of the leases table by slot, among them the reaper's own."""
+def read_leases() -> tuple[Mapping[str, Item], Item]:
+    """The leases by slot, and the reaper's memory, which is an item of the same table."""
     pages = dynamodb.get_paginator("scan").paginate(TableName=LEASES_TABLE, ConsistentRead=True)
     items = [plain(item) for page in pages for item in page["Items"]]
-    return {item["slot"]: item for item in items}
+    leases = {item["slot"]: item for item in items}
+    return leases, leases.pop(MEMORY, {})
 
 
 def receive(queue: str) -> Sequence[Message]:
@@ -106,9 +107,9 @@ def receive(queue: str) -> Sequence[Message]:
     ).get("Messages", ())
 
 
-def look(items: Mapping[str, Mapping[str, Any]], batches: Sequence[Sequence[Message]]) -> list[Found]:
+def look(leases: Mapping[str, Item], batches: Sequence[Sequence[Message]]) -> list[Found]:
     """The slots with their leases and letters."""
-    reported = reports(items.values())
+    reported = reports(leases.values())
     width = max(2, len(str(len(QUEUES) - 1)))
     found: list[Found] = []
     for number, (queue, messages) in enumerate(zip(QUEUES, batches, strict=True)):
@@ -117,11 +118,11 @@ def look(items: Mapping[str, Mapping[str, Any]], batches: Sequence[Sequence[Mess
             Letter(change_in(message, reported), int(message["Attributes"]["SentTimestamp"]))
             for message in messages
         )
-        found.append(Found(Slot(name, lease_of(items.get(name, {})), letters), queue, messages))
+        found.append(Found(Slot(name, lease_of(leases.get(name, {})), letters), queue, messages))
     return found
 
 
-def settle(slots: Sequence[Slot], remembered: Mapping[str, Any]) -> Decision:
+def settle(slots: Sequence[Slot], remembered: Item) -> Decision:
     """Decide, and have what was decided in the memory first: so runs at the same time share one budget."""
     while True:
         memory = Memory(
@@ -131,7 +132,7 @@ def settle(slots: Sequence[Slot], remembered: Mapping[str, Any]) -> Decision:
         decision = decide(slots, memory, now_ms())
         if decision.memory == memory or remember(decision.memory, int(remembered.get("revision", 0))):
             return decision
-        remembered = read_leases().get(MEMORY, {})
+        _, remembered = read_leases()
 
 
 def remember(memory: Memory, revision: int) -> bool:
@@ -185,7 +186,8 @@ def stop(tasks: Mapping[str, frozenset[str]]) -> None:
 
 def release(task: str) -> None:
     """Give back the slot of a task that has ended, unless it did or somebody else has it by now."""
-    for slot, item in read_leases().items():
+    leases, _ = read_leases()
+    for slot, item in leases.items():
         if item.get("task") != task or "lease" not in item:
             continue
         values = {":token": item["lease"], ":now": now_ms(), ":no": False}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
-from decision import Lease
+from decision import Lease, Letter
 
 Item = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ def lease_of(item: Item) -> Lease | None:
         task=item["task"],
         leased_at=int(item["leasedAt"]),
         expires_at=int(item["expiresAt"]),
-        poison=frozenset(map(_reported, item.get("poison", ()))),
+        poison=tuple(Letter(_reported(of), int(of["sentAt"])) for of in item.get("poison", ())),
         refusing=frozenset(map(_reported, item.get("refusing", ()))),
     )
 
@@ -50,21 +50,28 @@ def change_in(message: Mapping[str, Any], reported: Mapping[str, str]) -> str:
     try:
         envelope = json.loads(body)
         record = json.loads(envelope["Message"])
+        if "detail-type" in record:  # a bus hands on EventBridge's whole event
+            record = record["detail"]
         change = record["dynamodb"]
         deleted = record["eventName"] == "REMOVE"
         version = int(change["OldImage" if deleted else "NewImage"]["version"]["N"]) + deleted
-        return _named(change["Keys"]["id"]["S"], version)
+        return _of_change(change["Keys"]["id"]["S"], version)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        # SNS gives all copies of one message the same id.
-        sns = envelope.get("MessageId") if isinstance(envelope, dict) else None
-        return f"unreadable message {sns or hashlib.sha256(body.encode()).hexdigest()}"
+        if isinstance(envelope, dict) and isinstance(published := envelope.get("MessageId"), str):
+            return _of_message(published)
+        return f"a message like {hashlib.sha256(body.encode()).hexdigest()[:16]}"
 
 
 def _reported(of: Mapping[str, Any]) -> str:
-    if of["id"] is None or of["version"] is None:
-        return of["reason"]
-    return _named(of["id"], int(of["version"]))
+    if of["id"] is not None and of["version"] is not None:
+        return _of_change(of["id"], int(of["version"]))
+    # SNS gives all copies of one message the same id.
+    return of["reason"] if of["published"] is None else _of_message(of["published"])
 
 
-def _named(item_id: str, version: int) -> str:
+def _of_change(item_id: str, version: int) -> str:
     return f"{item_id} at version {version}"
+
+
+def _of_message(published: str) -> str:
+    return f"message {published}"

@@ -41,6 +41,7 @@ class PretendStack:
                 "logGroup": "log-group",
                 "variants": ["lambda", "pipe"],
                 "apiUrl": "https://abc.appsync-api.eu-south-1.amazonaws.com/graphql",
+                "archive": "archive",
             }
         )
     )

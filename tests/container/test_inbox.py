@@ -238,7 +238,16 @@ def test_a_refused_message_on_its_last_receive_is_poison() -> None:
     world = World()
     world.inbox.handle([handled("1", sqs(json.dumps(envelope(json.dumps(given))), receives=5))])
     reason = "the item has no whole number 'version'"
-    assert world.inbox.poison() == [{"message": "message-1", "id": "a", "version": None, "reason": reason}]
+    assert world.inbox.poison() == [
+        {
+            "message": "message-1",
+            "id": "a",
+            "version": None,
+            "published": envelope("")["MessageId"],
+            "sentAt": 1_700_000_000_150,
+            "reason": reason,
+        }
+    ]
     assert world.queue.deleted == []
 
 

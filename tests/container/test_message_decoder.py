@@ -148,6 +148,10 @@ def test_a_record_that_cannot_be_applied_is_refused_with_the_reason(
     assert refusal.reason.startswith(reason)
     assert (refusal.message, refusal.receives) == ("5fea7756-0ea4-451a-a703-a558b933e274", 4)
     assert refusal.id == item_id
+    assert (refusal.published, refusal.sent_at) == (
+        "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+        1_700_000_000_150,
+    )
 
 
 RECORD = json.dumps(record("INSERT", "a", 7))
@@ -176,6 +180,13 @@ def test_a_reason_is_short_whatever_it_quotes() -> None:
     refusal = of_record(record("INSERT", "a", 7, eventSourceARN="x" * 10_000))
     assert isinstance(refusal, Refusal)
     assert len(refusal.reason) == MAX_REASON
+
+
+@pytest.mark.parametrize("published", [7, None, {"a": 1}])
+def test_an_id_of_sns_that_is_no_text_is_left_out(published: Any) -> None:
+    refusal = decode(sqs(json.dumps(envelope("no record", MessageId=published))), TABLE)
+    assert isinstance(refusal, Refusal)
+    assert refusal.published is None
 
 
 def test_a_message_without_its_system_attributes_is_refused() -> None:

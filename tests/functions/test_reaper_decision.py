@@ -23,12 +23,17 @@ def leased(
     number: int,
     poison: Iterable[str] = (),
     *,
+    sent_at: int = NOW - 1,
     refusing: Iterable[str] = (),
     letters: Iterable[Letter] = (),
     expires_at: int = NOW + MINUTE,
 ) -> Slot:
     lease = Lease(
-        f"task-{number}", LEASED, expires_at, frozenset(poison), frozenset(poison) | frozenset(refusing)
+        f"task-{number}",
+        LEASED,
+        expires_at,
+        tuple(Letter(change, sent_at) for change in poison),
+        frozenset(poison) | frozenset(refusing),
     )
     return Slot(f"{number:02}", lease, tuple(letters))
 
@@ -59,6 +64,7 @@ def test_a_dead_letter_that_was_sent_to_the_task_has_it_archived_and_the_task_st
 def test_a_dead_letter_that_is_older_than_the_tenure_is_archived_and_the_task_spared() -> None:
     made = decide(fleet(leased(0, letters=[letter("a", LEASED - 1)])), Memory(), NOW)
     assert (made.stop, made.archive, made.poison) == ({}, {"00": "left-over"}, frozenset())
+    assert decide(fleet(leased(0, ["a"], sent_at=LEASED - 1)), Memory(), NOW).stop == {}
 
 
 @pytest.mark.parametrize(
@@ -162,9 +168,11 @@ def any_fleet(random: Random, generation: int = 0) -> list[Slot]:
 
     slots: list[Slot] = []
     for number in range(random.randrange(26)):
-        poison, refusing, ends = some(), some(), random.choice([NOW - 1, FAR, FAR, FAR])
-        lease = Lease(f"task-{generation}-{number}", LEASED, ends, poison, refusing | poison)
-        letters = tuple(Letter(change, random.randint(LEASED - 5_000, NOW)) for change in some())
+        poison, letters = (
+            tuple(Letter(change, random.randint(LEASED - 5_000, NOW)) for change in some()) for _ in range(2)
+        )
+        refusing, ends = some() | {of.change for of in poison}, random.choice([NOW - 1, FAR, FAR, FAR])
+        lease = Lease(f"task-{generation}-{number}", LEASED, ends, poison, refusing)
         slots.append(Slot(f"{number:02}", random.choice([None, lease, lease]), letters))
     return slots
 
@@ -189,8 +197,8 @@ def test_never_a_healthy_task_is_stopped(slots: list[Slot]) -> None:
         assert slot.lease
         if slot.lease.task not in made.stop:
             continue
-        sent_to_it = {of.change for of in slot.letters if of.sent_at >= LEASED}
-        assert made.stop[slot.lease.task] <= slot.lease.poison | sent_to_it
+        sent_to_it = {of.change for of in (*slot.letters, *slot.lease.poison) if of.sent_at >= LEASED}
+        assert made.stop[slot.lease.task] <= sent_to_it
         assert made.stop[slot.lease.task], "it was stopped for nothing"
         for change in made.stop[slot.lease.task]:
             assert holders(slots, change, NOW) <= max(1, len(live) / 2), "most hold it"

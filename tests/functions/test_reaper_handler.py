@@ -93,7 +93,8 @@ class World:
         return found["lastStatus"], found.get("stoppedReason", "")
 
     def item(self, slot: str) -> dict[str, Any]:
-        return self.handler.read_leases()[slot]
+        leases, memory = self.handler.read_leases()
+        return memory if slot == "reaper" else leases[slot]
 
 
 @pytest.fixture
@@ -237,7 +238,8 @@ def test_two_runs_at_a_time_share_one_budget(world: World, monkeypatch: pytest.M
 def test_a_poison_message_stops_nobody_and_is_a_metric(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = {"id": None, "version": None, "reason": "not a stream record"}
+    reason = "not a stream record"
+    shown = {"id": None, "version": None, "published": None, "sentAt": OLD, "reason": reason}
     tasks = [world.lease(slot, refusing=[{"message": f"m{slot}", **shown}]) for slot in range(3)]
     world.send(0, "no record")
     # It is the first of them to give it up, and its lease has it by the message's id.
@@ -247,7 +249,10 @@ def test_a_poison_message_stops_nobody_and_is_a_metric(
     assert [world.status(task)[0] for task in tasks] == ["RUNNING"] * 3
     assert {letter["why"] for letter in world.archived().values()} == {"poison-message"}
     (line,) = lines(capsys, "poison message")
-    assert (line["changes"], line["poisonMessages"], line["table"]) == (["not a stream record"], 1, "state")
+    assert (line["changes"], line["poisonMessages"], line["table"]) == ([reason], 1, "state")
+    world.send(2, "no record")
+    world.call()
+    assert world.waiting(2) == 0, "with its own memory in the table it goes on"
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["table"]]
     assert directive["Metrics"] == [{"Name": "poisonMessages", "Unit": "Count"}]
@@ -258,8 +263,8 @@ def test_a_poison_message_stops_nobody_and_is_a_metric(
     [
         (record("a", 7), "a at version 7"),
         (record("a", 7, "REMOVE"), "a at version 8"),
-        ('{"MessageId": "sns"}', "unreadable message sns"),
-        ("[]", "unreadable message 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
+        ('{"MessageId": "sns"}', "message sns"),
+        ("[]", "a message like 4f53cda18c2baa0c"),
     ],
 )
 def test_a_letter_names_its_change_and_copies_of_one_message_are_the_same(
@@ -269,6 +274,21 @@ def test_a_letter_names_its_change_and_copies_of_one_message_are_the_same(
     world.send(1, body)
     world.call()
     assert [letter["change"] for letter in world.archived().values()] == [change, change]
+
+
+@pytest.mark.parametrize(
+    ("told", "change"),
+    [
+        ({"id": "a", "version": 7, "published": "sns"}, "a at version 7"),
+        ({"id": "a", "version": None, "published": "sns"}, "message sns"),
+        ({"id": None, "version": None, "published": None}, "no reason"),
+    ],
+)
+def test_a_lease_names_a_change_as_a_letter_does(world: World, told: dict[str, Any], change: str) -> None:
+    sick = world.lease(0, poison=[{"message": "m", "sentAt": OLD, "reason": "no reason", **told}])
+    world.lease(1)
+    world.call()
+    assert world.status(sick) == ("STOPPED", f"statecast reaper: it did not apply {change}")
 
 
 def stopped(task: str) -> dict[str, Any]:
