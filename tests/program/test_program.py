@@ -31,10 +31,15 @@ BASE = API | {
 BUILT_IMAGE = {"aws:ecr/repository:Repository": 1, "docker-build:index:Image": 1}
 LAMBDA = {"aws:lambda/alias:Alias": 1}
 PIPE = {"aws:pipes/pipe:Pipe": 1}
-BUS = PIPE | {
-    "aws:cloudwatch/eventBus:EventBus": 1,
-    "aws:cloudwatch/eventRule:EventRule": 1,
-    "aws:cloudwatch/eventTarget:EventTarget": 1,
+BUS = PIPE | {"aws:cloudwatch/eventBus:EventBus": 1}
+REAPER = {
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": 1,
+    "aws:lambda/permission:Permission": 3,
+    "aws:s3/bucket:Bucket": 1,
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 1,
+    "aws:s3/bucketPolicy:BucketPolicy": 1,
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 1,
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 1,
 }
 # No change topic, nothing that forwards, no queues and so no alarms.
 POLL = BASE | {
@@ -70,20 +75,27 @@ def expected(
     """What grows with the slots (two queues each) and the forwarders (two alarms, a log, a role).
 
     And with a bus's rules (a queue, two alarms, a role), and the API's function (a log, a role); and the
-    redriver (two queues, four alarms, a log, a role, a function), an alarm on repairs, and the logs of tasks
-    and API with two roles of each.
+    redriver (two queues, four alarms, a log, a role, a function), the reaper (a queue, two alarms, a log, a
+    role, a function, two rules, a subscription), an alarm on repairs, and the logs of tasks and API with two
+    roles of each.
     """
-    return BASE | {
-        "aws:sqs/queue:Queue": 2 * slots + 2 + rules,
-        "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 2 + rules,
-        "aws:sns/topicSubscription:TopicSubscription": slots,
-        "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 2 * rules + 5,
-        "aws:cloudwatch/logGroup:LogGroup": 3 + forwarders + api_functions,
-        "aws:iam/role:Role": 5 + forwarders + rules + api_functions,
-        "aws:iam/rolePolicy:RolePolicy": 5 + forwarders + rules + api_functions,
-        "aws:lambda/function:Function": functions + api_functions,
-        "aws:lambda/eventSourceMapping:EventSourceMapping": functions,
-    }
+    return (
+        BASE
+        | REAPER
+        | {
+            "aws:cloudwatch/eventRule:EventRule": rules + 2,
+            "aws:cloudwatch/eventTarget:EventTarget": rules + 2,
+            "aws:sqs/queue:Queue": 2 * slots + 3 + rules,
+            "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 3 + rules,
+            "aws:sns/topicSubscription:TopicSubscription": slots + 1,
+            "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 2 * rules + 7,
+            "aws:cloudwatch/logGroup:LogGroup": 4 + forwarders + api_functions,
+            "aws:iam/role:Role": 6 + forwarders + rules + api_functions,
+            "aws:iam/rolePolicy:RolePolicy": 6 + forwarders + rules + api_functions,
+            "aws:lambda/function:Function": functions + api_functions + 1,
+            "aws:lambda/eventSourceMapping:EventSourceMapping": functions,
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,6 +138,7 @@ def test_the_outputs_are_what_other_programs_rely_on(program: Callable[[str], Ev
         "logGroup": "statecast-tasks-logs",
         "variants": ["lambda", "pipe"],
         "apiUrl": "https://statecast-api/graphql",
+        "archive": "statecast-reaper-archive",
     }
 
 
@@ -142,6 +155,7 @@ def test_a_stack_that_polls_has_no_topic_and_slots_without_queues(
     outputs = program("poll").outputs
 
     assert (outputs["topicArn"], outputs["slots"], outputs["variants"]) == ("", [], ["poll"])
+    assert outputs["archive"] == "", "without queues there is nothing to reap"
 
 
 def test_the_topic_admits_the_roles_of_the_stacks_forwarders_and_of_the_redriver(
@@ -174,19 +188,24 @@ def test_tasks_start_once_every_slot_is_subscribed_and_the_network_leads_to_aws(
     made = program("local")
 
     service = made["aws:ecs/service:Service", "statecast-tasks"].options.depends_on
-    subscriptions = made.of("aws:sns/topicSubscription:TopicSubscription")
+    subscriptions = [
+        each
+        for each in made.of("aws:sns/topicSubscription:TopicSubscription")
+        if each.inputs["protocol"] == "sqs"
+    ]
     endpoints = made.of("aws:ec2/vpcEndpoint:VpcEndpoint")
     assert {resource.urn for resource in [*subscriptions, *endpoints]} <= service
 
 
-def test_the_largest_service_that_settings_allow_fits_the_task_roles_policy(
-    program: Callable[[str], Evaluation],
+@pytest.mark.parametrize(("role", "queues"), [("tasks", "slot-119"), ("reaper", "slot-119-dlq")])
+def test_the_largest_service_that_settings_allow_fits_the_roles_policies(
+    program: Callable[[str], Evaluation], role: str, queues: str
 ) -> None:
-    policy = program("lambda")["aws:iam/rolePolicy:RolePolicy", "statecast-tasks-role-policy"].inputs[
+    policy = program("lambda")["aws:iam/rolePolicy:RolePolicy", f"statecast-{role}-role-policy"].inputs[
         "policy"
     ]
     document = json.loads(policy)
-    queue = "arn:aws:sqs:ap-southeast-1:123456789012:statecast-slot-119-1a2b3c4"
+    queue = f"arn:aws:sqs:ap-southeast-1:123456789012:statecast-{queues}-1a2b3c4"
     document["Statement"][0]["Resource"] = [queue] * MOST_SLOTS
 
     assert len(json.dumps(document, separators=(",", ":"))) < 10_240
