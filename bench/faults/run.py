@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -231,9 +232,12 @@ def held(system: System) -> dict[str, Held]:
 
 
 def dead_letters(system: System) -> dict[str, int]:
-    """How many messages the dead-letter queue of each slot holds."""
-    queues = {f"{number:02}": slot["dlqUrl"] for number, slot in enumerate(system.stack.outputs.slots)}
-    return {slot: system.depth(url) for slot, url in queues.items()}
+    """How many messages of each slot are dead letters: in its queue, or archived by the reaper."""
+    of, s3 = system.stack.outputs, system.stack.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=of.archive)
+    archived = Counter(entry["Key"].split("/")[0] for page in pages for entry in page.get("Contents", []))
+    queues = {f"{number:02}": slot["dlqUrl"] for number, slot in enumerate(of.slots)}
+    return {slot: system.depth(url) + archived[slot] for slot, url in queues.items()}
 
 
 def awaited_letters(system: System, before: dict[str, int]) -> dict[str, int]:

@@ -17,6 +17,7 @@ OUTPUTS = {
     "logGroup": "log-group",
     "apiUrl": "",
     "variants": ["lambda"],
+    "archive": "archive",
 }
 LOCAL_DOWN = (1, "", "error: Stack dev is not up.\n")
 
@@ -72,7 +73,7 @@ def test_otherwise_the_outputs_come_from_pulumi_and_the_calls_go_to_aws(
         (
             (0, json.dumps({"table": "state"}), ""),
             "stack 'dev' lacks the outputs streamArn, topicArn, slots, leasesTable, cluster, service, "
-            "logGroup, variants, apiUrl: did its `pulumi up` complete, and is it statecast's?",
+            "logGroup, variants, apiUrl, archive: did its `pulumi up` complete, and is it statecast's?",
         ),
     ],
 )

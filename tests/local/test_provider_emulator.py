@@ -445,6 +445,29 @@ def test_a_bucket_is_emptied_only_when_the_program_says_so(client: Client, accou
     assert emptied.read() is None
 
 
+def test_a_bucket_s_objects_expire_after_as_many_days_as_the_program_says(
+    client: Client, account: Account
+) -> None:
+    def rules(days: int) -> list[dict[str, Any]]:
+        return [
+            {"id": "r", "status": "Enabled", "filter": {"prefix": ""}, "expiration": {"days": days}},
+        ]
+
+    bucket = client.create("aws:s3/bucket:Bucket", "forgetful")
+    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    lifecycle = client.create(token, "l", bucket=bucket.id, rules=rules(14))
+
+    def kept() -> list[Any]:
+        found = account.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket.id)["Rules"]
+        return [(rule["Status"], rule["Expiration"]["Days"]) for rule in found]
+
+    assert kept() == [("Enabled", 14)]
+    lifecycle.update(rules=rules(30))
+    assert kept() == [("Enabled", 30)]
+    lifecycle.delete()
+    assert lifecycle.read() is None
+
+
 def test_a_schedule_a_rule_and_its_target_come_and_go(client: Client) -> None:
     queue, owner = client.create("aws:sqs/queue:Queue", "target"), role(client, "scheduler")
     rule = client.create("aws:cloudwatch/eventRule:EventRule", "r", eventPattern='{"source": ["x"]}')

@@ -172,6 +172,22 @@ def make_service(ecs: Any, folder: Path, tasks: int) -> str:
     return name
 
 
+def told_of(account: Account, cluster: str) -> Callable[[], list[dict[str, Any]]]:
+    """Have the events of a cluster's stopped tasks sent to a queue, and receive them."""
+    sqs, events = account.client("sqs"), account.client("events")
+    queue = sqs.create_queue(QueueName=cluster)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.ecs"], "detail": {"clusterArn": [{"suffix": f"/{cluster}"}]}}
+    events.put_rule(Name=cluster, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=cluster, Targets=[{"Id": "queue", "Arn": arn}])
+
+    def receive() -> list[dict[str, Any]]:
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"]) for message in messages]
+
+    return receive
+
+
 Service = Callable[[int], str]
 
 
@@ -186,12 +202,14 @@ def test_each_task_runs_as_a_process_with_its_own_address(supervisor: Supervised
         eventually(lambda arn=task["taskArn"]: supervisor.lines(arn) == [f"started {arn}"])
 
 
-def test_a_killed_task_is_reported_and_replaced(supervisor: Supervised, service: Service) -> None:
+def test_a_killed_task_is_reported_and_replaced_and_told_of(supervisor: Supervised, service: Service) -> None:
     cluster = service(2)
     killed, kept = supervisor.tasks(2)
+    told = told_of(supervisor.account, cluster)
     os.kill(killed["pid"], signal.SIGKILL)
     now = eventually(lambda: replaced(supervisor, killed, 2))
     assert kept["taskArn"] in now
+    assert [event["detail"]["taskArn"] for event in eventually(told)] == [killed["taskArn"]]
     stopped = supervisor.task(killed["taskArn"], cluster)
     assert stopped["lastStatus"] == "STOPPED"
     assert stopped["stoppedReason"] == "Essential container in task exited (exit code 137)"
