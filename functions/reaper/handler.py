@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +12,13 @@ import boto3
 from boto3.dynamodb.types import TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from decision import Decision, Letter, Memory, Slot, Why, decide
+from decision import Decision, Letter, Memory, Slot, Why, budget_left, decide
 from letters import Item, change_in, lease_of, plain, reports
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 BATCH = 10
+# A letter is one run's for so long. If it stays where it is, its alarm may end meanwhile.
+HIDDEN_SECONDS = 30
 # A round begins only if there is time for it; what is left then waits for the next minute.
 ROUND_MS = 20_000
 THREADS = 16
@@ -64,23 +66,23 @@ def handle(event: Mapping[str, Any], context: Any) -> None:
 def reap() -> bool:
     """Look, decide, carry it out; whether more letters may be waiting."""
     leases, remembered = read_leases()
+    width = max(2, len(str(len(QUEUES) - 1)))
+    names = [f"{number:0{width}}" for number in range(len(QUEUES))]
+    slots = [Slot(name, lease_of(leases.get(name, {}))) for name in names]
+    # Without a budget letters may have to stay: then they are not hidden, and their alarm goes on.
+    hidden = HIDDEN_SECONDS if budget_left(slots, memory_of(remembered), now_ms()) else 0
     with ThreadPoolExecutor(THREADS) as threads:
-        batches = list(threads.map(receive, QUEUES))
-        found = look(leases, batches)
+        batches = threads.map(lambda queue: receive(queue, hidden), QUEUES)
+        found = look(slots, leases, batches)
         decision = settle([each.slot for each in found], remembered)
         if decision.poison:
             log("poison message", changes=sorted(decision.poison), **metric("poisonMessages", 1))
         for slot in decision.waiting:
             log("over budget", slot=slot)
-        archived = [
-            (each, why, letter, message)
-            for each in found
-            if (why := decision.archive.get(each.slot.name))
-            for letter, message in zip(each.slot.letters, each.messages, strict=True)
-        ]
-        list(threads.map(lambda each: archive(*each), archived))
+        archived = [each for each in found if each.slot.name in decision.archive]
+        list(threads.map(lambda each: archive(each, decision.archive[each.slot.name]), archived))
     stop(decision.stop)
-    return any(len(each.messages) == BATCH and each.slot.name in decision.archive for each in found)
+    return any(len(each.messages) == BATCH for each in archived)
 
 
 def read_leases() -> tuple[Mapping[str, Item], Item]:
@@ -91,15 +93,15 @@ def read_leases() -> tuple[Mapping[str, Item], Item]:
     return leases, leases.pop(MEMORY, {})
 
 
-def receive(queue: str) -> Sequence[Message]:
-    """Some of the messages in a dead-letter queue. They are not hidden, or the alarm would end meanwhile."""
+def receive(queue: str, hidden_seconds: int) -> Sequence[Message]:
+    """Some of the messages in a dead-letter queue."""
     depth = "ApproximateNumberOfMessages"
     if sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[depth])["Attributes"][depth] == "0":
         return ()
     return sqs.receive_message(
         QueueUrl=queue,
         MaxNumberOfMessages=BATCH,
-        VisibilityTimeout=0,
+        VisibilityTimeout=hidden_seconds,
         # A short poll may miss what there is.
         WaitTimeSeconds=1,
         MessageSystemAttributeNames=["All"],
@@ -107,32 +109,37 @@ def receive(queue: str) -> Sequence[Message]:
     ).get("Messages", ())
 
 
-def look(leases: Mapping[str, Item], batches: Sequence[Sequence[Message]]) -> list[Found]:
-    """The slots with their leases and letters."""
+def look(
+    slots: Sequence[Slot], leases: Mapping[str, Item], batches: Iterable[Sequence[Message]]
+) -> list[Found]:
+    """The slots with their letters."""
     reported = reports(leases.values())
-    width = max(2, len(str(len(QUEUES) - 1)))
     found: list[Found] = []
-    for number, (queue, messages) in enumerate(zip(QUEUES, batches, strict=True)):
-        name = f"{number:0{width}}"
+    for slot, queue, messages in zip(slots, QUEUES, batches, strict=True):
         letters = tuple(
             Letter(change_in(message, reported), int(message["Attributes"]["SentTimestamp"]))
             for message in messages
         )
-        found.append(Found(Slot(name, lease_of(leases.get(name, {})), letters), queue, messages))
+        found.append(Found(slot._replace(letters=letters), queue, messages))
     return found
 
 
 def settle(slots: Sequence[Slot], remembered: Item) -> Decision:
     """Decide, and have what was decided in the memory first: so runs at the same time share one budget."""
     while True:
-        memory = Memory(
-            stopped={task: int(at) for task, at in remembered.get("stopped", {}).items()},
-            poison={change: int(at) for change, at in remembered.get("poison", {}).items()},
-        )
+        memory = memory_of(remembered)
         decision = decide(slots, memory, now_ms())
         if decision.memory == memory or remember(decision.memory, int(remembered.get("revision", 0))):
             return decision
         _, remembered = read_leases()
+
+
+def memory_of(item: Item) -> Memory:
+    """The reaper's memory, from its item."""
+    return Memory(
+        stopped={task: int(at) for task, at in item.get("stopped", {}).items()},
+        poison={change: int(at) for change, at in item.get("poison", {}).items()},
+    )
 
 
 def remember(memory: Memory, revision: int) -> bool:
@@ -144,8 +151,20 @@ def remember(memory: Memory, revision: int) -> bool:
     return write(MEMORY, "SET revision = :next, stopped = :stopped, poison = :poison", condition, values)
 
 
-def archive(found: Found, why: Why, letter: Letter, message: Message) -> None:
-    """Put a letter into the archive and then, and only then, take it out of its queue."""
+def archive(found: Found, why: Why) -> None:
+    """Put a slot's letters into the archive and then, and only then, take them out of their queue."""
+    for letter, message in zip(found.slot.letters, found.messages, strict=True):
+        keep(found, why, letter, message)
+    entries: Any = [
+        {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+        for number, message in enumerate(found.messages)
+    ]
+    # What another run received meanwhile cannot be deleted, and need not be: it is deleted there.
+    sqs.delete_message_batch(QueueUrl=found.queue, Entries=entries)
+
+
+def keep(found: Found, why: Why, letter: Letter, message: Message) -> None:
+    """Put one letter into the archive, unless an earlier run did and did not come to delete it."""
     lease = found.slot.lease
     document = {
         "archivedAt": now_ms(),
@@ -162,10 +181,8 @@ def archive(found: Found, why: Why, letter: Letter, message: Message) -> None:
     try:
         s3.put_object(Bucket=ARCHIVE, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
     except ClientError as error:
-        # An earlier run archived it, and did not come to delete it.
         if code(error) != "PreconditionFailed":
             raise
-    sqs.delete_message(QueueUrl=found.queue, ReceiptHandle=message["ReceiptHandle"])
     log("archived", slot=found.slot.name, why=why, message=message["MessageId"], change=letter.change)
 
 

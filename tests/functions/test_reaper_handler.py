@@ -186,7 +186,9 @@ def test_a_letter_that_an_earlier_run_archived_is_deleted_and_the_archive_left_a
 
 def test_letters_past_the_budget_stay_visible_so_the_alarm_stays(world: World) -> None:
     tasks = [world.lease(slot) for slot in range(3)]
-    for slot in range(3):
+    world.send(0, record("own 0", 7))
+    world.call()
+    for slot in (1, 2):
         world.send(slot, record(f"own {slot}", 7))
     world.call()
     assert [world.status(task)[0] for task in tasks] == ["STOPPED", "RUNNING", "RUNNING"]
@@ -215,6 +217,30 @@ def test_a_task_that_ecs_has_forgotten_is_none(world: World) -> None:
     world.send(0, record("a", 7))
     world.call()
     assert world.waiting(0) == 0
+
+
+def test_letters_are_one_run_s_while_there_is_a_budget(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.send(0, "no record")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.handler, "archive", lambda *_: None)
+        world.call()
+    world.call()
+    assert (world.archived(), world.waiting(0)) == ({}, 1)
+
+
+def test_a_letter_that_another_run_deletes_is_no_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.send(0, "no record")
+    world.send(0, "no record either")
+    keep = world.handler.keep
+
+    def beside_a_rival(*letter: Any) -> None:
+        keep(*letter)
+        message = letter[-1]
+        world.handler.sqs.delete_message(QueueUrl=world.queues[0], ReceiptHandle=message["ReceiptHandle"])
+
+    monkeypatch.setattr(world.handler, "keep", beside_a_rival)
+    world.call()
+    assert (len(world.archived()), world.waiting(0)) == (2, 0)
 
 
 def test_two_runs_at_a_time_share_one_budget(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
