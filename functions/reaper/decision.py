@@ -83,7 +83,7 @@ class Decision(NamedTuple):
 
 def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
     """What to do about the dead letters of these slots, which are all there are."""
-    stopped = _recent(memory, now)
+    stopped = {task: at for task, at in memory.stopped.items() if now - at < WINDOW_MS}
     known = {change: at for change, at in memory.poison.items() if now - at < POISON_MS}
     live = {slot.name: slot.lease for slot in slots if slot.lease and slot.lease.expires_at > now}
     leased = [slot for slot in slots if slot.name in live]
@@ -96,7 +96,7 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
     sick = {slot.name: slot.own() - known.keys() for slot in leased}
     again = [name for name, lease in live.items() if lease.task in stopped]
     fresh = [name for name, changes in sick.items() if changes and name not in again]
-    budget = budget_left(slots, memory, now)
+    budget = max(0, max(1, len(live) // SHARE) - len(stopped))
     chosen = [] if poison else [*again, *fresh[:budget]]
     stopped |= {live[name].task: now for name in chosen if name not in again}
     waiting = [] if poison else fresh[budget:]
@@ -117,16 +117,6 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
         waiting=tuple(waiting),
         memory=Memory(stopped, known),
     )
-
-
-def budget_left(slots: Sequence[Slot], memory: Memory, now: int) -> int:
-    """How many more tasks may be stopped at this moment."""
-    live = sum(slot.lease is not None and slot.lease.expires_at > now for slot in slots)
-    return max(0, max(1, live // SHARE) - len(_recent(memory, now)))
-
-
-def _recent(memory: Memory, now: int) -> dict[str, int]:
-    return {task: at for task, at in memory.stopped.items() if now - at < WINDOW_MS}
 
 
 def _held_by_most(leased: Sequence[Slot]) -> frozenset[str]:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +12,12 @@ import boto3
 from boto3.dynamodb.types import TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from decision import Decision, Letter, Memory, Slot, Why, budget_left, decide
+from decision import Decision, Letter, Memory, Slot, Why, decide
 from letters import Item, change_in, lease_of, plain, reports
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 BATCH = 10
-# A letter is one run's for so long. If it stays where it is, its alarm may end meanwhile.
+# So long a letter that is to be archived is one run's: several alarms at once call as many.
 HIDDEN_SECONDS = 30
 # A round begins only if there is time for it; what is left then waits for the next minute.
 ROUND_MS = 20_000
@@ -64,16 +64,21 @@ def handle(event: Mapping[str, Any], context: Any) -> None:
 
 
 def reap() -> bool:
-    """Look, decide, carry it out; whether more letters may be waiting."""
+    """Look, decide, carry it out; whether more letters may be waiting.
+
+    It looks twice. The first look hides no letter, since the alarm of one that stays would end. The second
+    hides those that do not stay, and what it finds is what counts.
+    """
     leases, remembered = read_leases()
-    width = max(2, len(str(len(QUEUES) - 1)))
-    names = [f"{number:0{width}}" for number in range(len(QUEUES))]
-    slots = [Slot(name, lease_of(leases.get(name, {}))) for name in names]
-    # Without a budget letters may have to stay: then they are not hidden, and their alarm goes on.
-    hidden = HIDDEN_SECONDS if budget_left(slots, memory_of(remembered), now_ms()) else 0
     with ThreadPoolExecutor(THREADS) as threads:
-        batches = threads.map(lambda queue: receive(queue, hidden), QUEUES)
-        found = look(slots, leases, batches)
+        peeked = list(threads.map(peek, QUEUES))
+        found = look(leases, peeked)
+        passing = decide([each.slot for each in found], memory_of(remembered), now_ms()).archive
+        claimed = threads.map(
+            lambda each: receive(each.queue, HIDDEN_SECONDS) if each.slot.name in passing else each.messages,
+            found,
+        )
+        found = look(leases, list(claimed))
         decision = settle([each.slot for each in found], remembered)
         if decision.poison:
             log("poison message", changes=sorted(decision.poison), **metric("poisonMessages", 1))
@@ -93,11 +98,15 @@ def read_leases() -> tuple[Mapping[str, Item], Item]:
     return leases, leases.pop(MEMORY, {})
 
 
+def peek(queue: str) -> Sequence[Message]:
+    """Some of the messages in a dead-letter queue, left to be seen."""
+    depth = "ApproximateNumberOfMessages"
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[depth])["Attributes"]
+    return receive(queue, 0) if found[depth] != "0" else ()
+
+
 def receive(queue: str, hidden_seconds: int) -> Sequence[Message]:
     """Some of the messages in a dead-letter queue."""
-    depth = "ApproximateNumberOfMessages"
-    if sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[depth])["Attributes"][depth] == "0":
-        return ()
     return sqs.receive_message(
         QueueUrl=queue,
         MaxNumberOfMessages=BATCH,
@@ -109,18 +118,18 @@ def receive(queue: str, hidden_seconds: int) -> Sequence[Message]:
     ).get("Messages", ())
 
 
-def look(
-    slots: Sequence[Slot], leases: Mapping[str, Item], batches: Iterable[Sequence[Message]]
-) -> list[Found]:
-    """The slots with their letters."""
+def look(leases: Mapping[str, Item], batches: Sequence[Sequence[Message]]) -> list[Found]:
+    """The slots with their leases and letters."""
     reported = reports(leases.values())
+    width = max(2, len(str(len(QUEUES) - 1)))
     found: list[Found] = []
-    for slot, queue, messages in zip(slots, QUEUES, batches, strict=True):
+    for number, (queue, messages) in enumerate(zip(QUEUES, batches, strict=True)):
+        name = f"{number:0{width}}"
         letters = tuple(
             Letter(change_in(message, reported), int(message["Attributes"]["SentTimestamp"]))
             for message in messages
         )
-        found.append(Found(slot._replace(letters=letters), queue, messages))
+        found.append(Found(Slot(name, lease_of(leases.get(name, {})), letters), queue, messages))
     return found
 
 

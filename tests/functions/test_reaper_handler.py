@@ -186,9 +186,7 @@ def test_a_letter_that_an_earlier_run_archived_is_deleted_and_the_archive_left_a
 
 def test_letters_past_the_budget_stay_visible_so_the_alarm_stays(world: World) -> None:
     tasks = [world.lease(slot) for slot in range(3)]
-    world.send(0, record("own 0", 7))
-    world.call()
-    for slot in (1, 2):
+    for slot in range(3):
         world.send(slot, record(f"own {slot}", 7))
     world.call()
     assert [world.status(task)[0] for task in tasks] == ["STOPPED", "RUNNING", "RUNNING"]
@@ -219,7 +217,7 @@ def test_a_task_that_ecs_has_forgotten_is_none(world: World) -> None:
     assert world.waiting(0) == 0
 
 
-def test_letters_are_one_run_s_while_there_is_a_budget(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_letters_that_are_to_be_archived_are_one_run_s(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.send(0, "no record")
     with monkeypatch.context() as patch:
         patch.setattr(world.handler, "archive", lambda *_: None)
