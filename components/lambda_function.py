@@ -1,7 +1,7 @@
 """A function of `functions/`, with its role and its log."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class LambdaFunctionArgs:
     memory: pulumi.Input[int]  # MB
     timeout_seconds: int
     log_retention_days: pulumi.Input[int]  # how long its log is kept
-    texts: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)  # more files, by name
+    texts: Mapping[str, pulumi.Input[str]] | None = None  # more files, by name
     module: str = "handler"  # the one of its modules whose `handle` is called
     reserved_concurrency: int | None = None  # how many may run at once; None: as many as the account allows
     snap_start: bool = False  # regions: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
@@ -92,7 +92,7 @@ class LambdaFunction(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn, "roleArn": self.role_arn})
 
 
-def _source(folder: Path, texts: Mapping[str, pulumi.Input[str]]) -> pulumi.Input[pulumi.Archive]:
+def _source(folder: Path, texts: Mapping[str, pulumi.Input[str]] | None) -> pulumi.Input[pulumi.Archive]:
     # Modules alone: a __pycache__ would change the archive's hash, and with it the function. As seen from the
     # program, which may be another one: an absolute path would differ from one checkout to the next.
     modules = {module.name: pulumi.FileAsset(relpath(module)) for module in sorted(folder.glob("*.py"))}

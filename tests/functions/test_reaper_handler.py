@@ -126,10 +126,13 @@ def lines(capture: pytest.CaptureFixture[str], event: str) -> list[dict[str, Any
     return [line for line in told if line["event"] == event]
 
 
-def record(item_id: str, version: int, event: str = "MODIFY") -> str:
+def record(item_id: str, version: int, event: str = "MODIFY", *, bus: bool = False) -> str:
     image = "OldImage" if event == "REMOVE" else "NewImage"
     change = {"Keys": {"id": {"S": item_id}}, image: {"version": {"N": str(version)}}}
-    return json.dumps({"MessageId": "sns", "Message": json.dumps({"eventName": event, "dynamodb": change})})
+    told: dict[str, Any] = {"eventName": event, "dynamodb": change}
+    if bus:
+        told = {"source": "statecast", "detail-type": "change", "detail": told}
+    return json.dumps({"MessageId": "sns", "Message": json.dumps(told)})
 
 
 def test_a_sick_task_s_letters_are_archived_whole_and_the_task_is_stopped_with_the_reason(
@@ -287,6 +290,7 @@ def test_a_poison_message_stops_nobody_and_is_a_metric(
     [
         (record("a", 7), "a at version 7"),
         (record("a", 7, "REMOVE"), "a at version 8"),
+        (record("a", 7, bus=True), "a at version 7"),
         ('{"MessageId": "sns"}', "message sns"),
         ("[]", "a message like 4f53cda18c2baa0c"),
     ],

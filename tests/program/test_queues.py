@@ -89,7 +89,7 @@ def test_a_topic_may_send_what_it_could_not_deliver_to_a_dead_letter_queue() -> 
 
 def test_a_rule_may_send_what_it_could_not_deliver_to_a_dead_letter_queue() -> None:
     rule = "arn:aws:events:eu-south-1:123456789012:rule/bus/changes"
-    args = DeadLetterQueueArgs(alarm_topic_arn=ALARMS, sending_rule_arn=rule)
+    args = DeadLetterQueueArgs(alarm_topic_arn=ALARMS, sending_rule_arns=[rule])
     made = evaluate(lambda: DeadLetterQueue("failed", args))
 
     policy = json.loads(made[POLICY, "failed-policy"].inputs["policy"])

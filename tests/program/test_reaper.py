@@ -49,6 +49,7 @@ def test_the_reaper_is_a_function_with_its_own_role_log_archive_rules_and_failur
         (f"{NAME}-dlq", QUEUE, f"{NAME}-dlq"),
         (f"{NAME}-dlq", QUEUE_POLICY, f"{NAME}-dlq-policy"),
         (f"{NAME}-dlq", ALARM, f"{NAME}-dlq-alarm"),
+        (NAME, "statecast:components:LambdaFunction", NAME),
         (NAME, LOG_GROUP, f"{NAME}-logs"),
         (NAME, "statecast:components:ServiceRole", f"{NAME}-role"),
         (f"{NAME}-role", "aws:iam/role:Role", f"{NAME}-role"),
@@ -89,7 +90,8 @@ def test_the_function_has_its_modules_and_the_slots_dead_letter_queues(made: Eva
                 "ARCHIVE": f"{NAME}-archive",
             }
         },
-        "loggingConfig": {"logFormat": "Text", "logGroup": f"{NAME}-logs"},
+        "loggingConfig": {"logFormat": "JSON", "logGroup": f"{NAME}-logs"},
+        "publish": True,
     }
 
 
@@ -171,19 +173,15 @@ def test_what_fails_is_kept_in_one_queue_that_admits_its_senders(made: Evaluatio
         "functionName": NAME,
         "destinationConfig": {"onFailure": {"destination": DLQ}},
     }
-    _, topic, rules = json.loads(made[QUEUE_POLICY, f"{NAME}-dlq-policy"].inputs["policy"])["Statement"]
-    assert topic["Condition"] == {"ArnEquals": {"aws:SourceArn": ALARMS}}
-    assert rules == {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": DLQ,
-        "Condition": {
-            "ArnEquals": {
-                "aws:SourceArn": [arn("cloudwatch", f"{NAME}-{rule}") for rule in ("minute", "stopped")]
-            }
-        },
-    }
+    _, *senders = json.loads(made[QUEUE_POLICY, f"{NAME}-dlq-policy"].inputs["policy"])["Statement"]
+    assert [
+        (of["Principal"]["Service"], of["Action"], of["Condition"]["ArnEquals"]["aws:SourceArn"])
+        for of in senders
+    ] == [
+        ("sns.amazonaws.com", "sqs:SendMessage", ALARMS),
+        ("events.amazonaws.com", "sqs:SendMessage", arn("cloudwatch", f"{NAME}-minute")),
+        ("events.amazonaws.com", "sqs:SendMessage", arn("cloudwatch", f"{NAME}-stopped")),
+    ]
 
 
 def test_a_poison_message_raises_an_alarm(made: Evaluation) -> None:
