@@ -8,7 +8,8 @@ from components.alarm_topic import AlarmTopic, AlarmTopicArgs
 from components.change_topic import ChangeTopic
 from components.consumer_image import ConsumerImage, ConsumerImageArgs
 from components.consumer_service import ConsumerService, ConsumerServiceArgs
-from components.forwarders import FORWARDERS, ForwarderArgs
+from components.dashboard import Dashboard, DashboardArgs
+from components.forwarders import FORWARDERS, Forwarder, ForwarderArgs
 from components.leases_table import LeasesTable, LeasesTableArgs
 from components.network import Network, NetworkArgs
 from components.reaper import Reaper, ReaperArgs
@@ -24,6 +25,7 @@ def fleet(settings: Settings) -> None:
     alarms = AlarmTopic("statecast-alarms", AlarmTopicArgs(email=settings.alarm_email))
     table = StateTable("statecast-state", StateTableArgs(deletion_protection=settings.deletion_protection))
     api = None
+    forwarders: dict[str, Forwarder] = {}
     if settings.write_api != "none":
         api = WriteApi(
             "statecast-api",
@@ -52,8 +54,10 @@ def fleet(settings: Settings) -> None:
             alarm_topic_arn=alarms.arn,
             log_retention_days=settings.log_retention_days,
         )
-        forwarders = [FORWARDERS[name](f"statecast-{name}", route, settings) for name in settings.forwarders]
-        topic.admit([publisher.role_arn for publisher in (*forwarders, redriver)])
+        forwarders = {
+            name: FORWARDERS[name](f"statecast-{name}", route, settings) for name in settings.forwarders
+        }
+        topic.admit([publisher.role_arn for publisher in (*forwarders.values(), redriver)])
     slots = TaskSlots(
         "statecast-slot",
         TaskSlotsArgs(
@@ -118,6 +122,17 @@ def fleet(settings: Settings) -> None:
                 force_destroy=settings.force_destroy,
             ),
         )
+    Dashboard(
+        "statecast-dashboard",
+        DashboardArgs(
+            table=table,
+            api=api,
+            forwarders=forwarders,
+            slots=slots,
+            region=settings.region,
+            watermark_seconds=settings.watermark_seconds,
+        ),
+    )
 
     pulumi.export("apiUrl", api.url if api else "")
     pulumi.export("table", table.table_name)

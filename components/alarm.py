@@ -20,14 +20,19 @@ def alarm_above(
     missing_data: Literal["notBreaching", "breaching"] = "notBreaching",
     opts: pulumi.ResourceOptions,
 ) -> aws.cloudwatch.MetricAlarm:
-    """Tell a topic of every minute in which a metric is above the threshold or, if so told, is missing."""
+    """Tell a topic of every minute in which a metric is above the threshold or, if so told, is missing.
+
+    A statistic is one of CloudWatch's, or a percentile such as `p99`.
+    """
+    percentile = statistic.startswith("p")
     return aws.cloudwatch.MetricAlarm(
         name,
         alarm_description=description,
         namespace=namespace,
         metric_name=metric,
         dimensions=dimensions,
-        statistic=statistic,
+        statistic=None if percentile else statistic,
+        extended_statistic=statistic if percentile else None,
         period=60,
         evaluation_periods=1,
         comparison_operator="GreaterThanThreshold",

@@ -28,6 +28,7 @@ class DeadLetterQueue(pulumi.ComponentResource):
     """An encrypted queue, over TLS only, with an alarm on its first message."""
 
     arn: pulumi.Output[str]
+    name: pulumi.Output[str]
     url: pulumi.Output[str]
     alarm_name: pulumi.Output[str]
 
@@ -59,6 +60,7 @@ class DeadLetterQueue(pulumi.ComponentResource):
         )
 
         self.arn = queue.arn
+        self.name = queue.name
         self.url = queue.url
         self.alarm_name = alarm.name
         self.register_outputs({"arn": self.arn, "url": self.url, "alarmName": self.alarm_name})

@@ -13,6 +13,11 @@ SPREAD = 0.2
 DUE_MILLISECONDS = 2_000
 
 
+def late_after(watermark_seconds: int) -> float:
+    """The age of the newest watermark, in milliseconds, from which on push is late."""
+    return watermark_seconds * 1000 * (1 + SPREAD) + DUE_MILLISECONDS
+
+
 @dataclass(frozen=True, kw_only=True)
 class PushAlarmsArgs:
     """What PushAlarms are made of."""
@@ -24,7 +29,7 @@ class PushAlarmsArgs:
 
 
 class PushAlarms(pulumi.ComponentResource):
-    """An alarm for each forwarder that is late at some task, and one on changes that no message told."""
+    """Alarms on each forwarder's lateness and slowness, and one on changes that no message told."""
 
     def __init__(self, name: str, args: PushAlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:PushAlarms", name, None, opts)
@@ -33,7 +38,7 @@ class PushAlarms(pulumi.ComponentResource):
         for forwarder in args.forwarders:
             alarm_above(
                 f"{name}-{forwarder}-late",
-                args.watermark_seconds * 1000 * (1 + SPREAD) + DUE_MILLISECONDS,
+                late_after(args.watermark_seconds),
                 description=f"Watermarks come late by {forwarder}, or no task is there to say. "
                 "When all forwarders are late, tasks poll.",
                 namespace=NAMESPACE,
@@ -41,6 +46,17 @@ class PushAlarms(pulumi.ComponentResource):
                 dimensions={"table": args.table_name, "forwarder": forwarder},
                 statistic="Maximum",
                 missing_data="breaching",
+                topic_arn=args.alarm_topic_arn,
+                opts=child_opts,
+            )
+            alarm_above(
+                f"{name}-{forwarder}-slow",
+                DUE_MILLISECONDS,
+                description=f"One change in a hundred by {forwarder} takes longer than is promised.",
+                namespace=NAMESPACE,
+                metric="writeToApplied",
+                dimensions={"table": args.table_name, "forwarder": forwarder},
+                statistic="p99",
                 topic_arn=args.alarm_topic_arn,
                 opts=child_opts,
             )

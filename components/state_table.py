@@ -18,6 +18,7 @@ class StateTable(pulumi.ComponentResource):
 
     table_name: pulumi.Output[str]
     table_arn: pulumi.Output[str]
+    stream_label: pulumi.Output[str]  # the stream's name among those that the table had
     stream_arn: pulumi.Output[str]  # changes when the stream is switched off and on again
 
     def __init__(self, name: str, args: StateTableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -40,5 +41,6 @@ class StateTable(pulumi.ComponentResource):
 
         self.table_name = table.name
         self.table_arn = table.arn
+        self.stream_label = table.stream_label
         self.stream_arn = table.stream_arn
         self.register_outputs({"tableName": table.name, "tableArn": table.arn, "streamArn": table.stream_arn})

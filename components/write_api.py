@@ -34,6 +34,7 @@ class WriteApiArgs:
 class WriteApi(pulumi.ComponentResource):
     """An API whose callers sign by IAM, to put and delete items as every writer should."""
 
+    api_id: pulumi.Output[str]
     url: pulumi.Output[str]
 
     def __init__(self, name: str, args: WriteApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -91,6 +92,7 @@ class WriteApi(pulumi.ComponentResource):
                     opts=child_opts,
                 )
 
+        self.api_id = api.id
         self.url = api.uris["GRAPHQL"]
         self.register_outputs({"url": self.url})
 

@@ -78,7 +78,7 @@ class BusForwarder(Forwarder):
             topic_arn=args.alarm_topic_arn,
             opts=child_opts,
         )
-        stream_pipe(
+        pipe = stream_pipe(
             name,
             args,
             target_arn=bus.arn,
@@ -92,4 +92,5 @@ class BusForwarder(Forwarder):
         )
 
         self.role_arn = role.arn
+        self.took = pipe.took
         self.register_outputs({"roleArn": self.role_arn})

@@ -1,8 +1,8 @@
 """What every forwarder is: something that reads the table's stream and publishes each record to the topic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import pulumi
 
@@ -33,10 +33,19 @@ class ForwarderArgs:
     log_retention_days: pulumi.Input[int]  # how long its logs are kept
 
 
+class Took(NamedTuple):
+    """A metric, in milliseconds, of how long a forwarder takes."""
+
+    namespace: str
+    name: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+
+
 class Forwarder(pulumi.ComponentResource):
     """A component that forwards; the topic admits its role."""
 
     role_arn: pulumi.Output[str]  # the role that publishes
+    took: Sequence[Took]  # what AWS measures of it
 
 
 def publishing(args: ForwarderArgs) -> Statement:

@@ -12,6 +12,7 @@ from components.forwarders.forwarder import (
     Forwarder,
     ForwarderArgs,
     ForwarderSettings,
+    Took,
     forwarding,
     publishing,
 )
@@ -71,19 +72,21 @@ class LambdaForwarder(Forwarder):
             destination_config={"on_failure": {"destination_arn": args.failure_queue_arn}},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[function]),
         )
+        own = {"FunctionName": function.name}
         alarm_above(
             f"{name}-late",
             LATE_MILLISECONDS,
             description="The function reads the stream late.",
             namespace="AWS/Lambda",
             metric="IteratorAge",
-            dimensions={"FunctionName": function.name},
+            dimensions=own,
             statistic="Maximum",
             topic_arn=args.alarm_topic_arn,
             opts=child_opts,
         )
 
         self.role_arn = function.role_arn
+        self.took = [Took("AWS/Lambda", metric, own) for metric in ("Duration", "IteratorAge")]
         self.register_outputs({"roleArn": self.role_arn})
 
 

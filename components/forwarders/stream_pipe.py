@@ -1,5 +1,8 @@
 """A pipe that reads the table's stream, whatever it sends the records to."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import pulumi
 import pulumi_aws as aws
 
@@ -8,10 +11,18 @@ from components.forwarders.forwarder import (
     MAXIMUM_RECORD_AGE_SECONDS,
     MAXIMUM_RETRIES,
     ForwarderArgs,
+    Took,
     forwarding,
 )
 from components.policy_document import Statement
 from components.service_role import ServiceRole, ServiceRoleArgs
+
+
+class StreamPipe(NamedTuple):
+    """What others need of a pipe."""
+
+    role_arn: pulumi.Output[str]
+    took: Sequence[Took]
 
 
 def stream_pipe(
@@ -23,10 +34,10 @@ def stream_pipe(
     sending: Statement,
     parent: pulumi.Resource,
     depends_on: pulumi.Resource | None = None,
-) -> ServiceRole:
+) -> StreamPipe:
     """Make a pipe from the stream to a target, with its log and its alarm.
 
-    Returns its role, which may do what `sending` says besides reading the stream.
+    Its role may do what `sending` says besides reading the stream.
     """
     child_opts = pulumi.ResourceOptions(parent=parent)
     # The role trusts one pipe by its ARN, which must then be known before the pipe is made.
@@ -90,7 +101,8 @@ def stream_pipe(
         topic_arn=args.alarm_topic_arn,
         opts=child_opts,
     )
-    return role
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-monitoring.html
+    return StreamPipe(role.arn, [Took("AWS/EventBridge/Pipes", "Duration", {"PipeName": pipe.name})])
 
 
 def _pipe_arn(stream_arn: pulumi.Input[str], pipe_name: str) -> pulumi.Output[str]:

@@ -13,7 +13,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from decision import Decision, Letter, Memory, Slot, Why, decide
-from letters import Item, change_in, lease_of, plain, reports
+from letters import Item, census, change_in, lease_of, plain, reports
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 BATCH = 10
@@ -70,6 +70,8 @@ def reap() -> bool:
     hides those that do not stay, and what it finds is what counts.
     """
     leases, remembered = read_leases()
+    tasks, at_digest = census(leases.values(), now_ms())
+    log("fleet", **metrics(tasks=tasks, tasksAtDigest=at_digest))
     with ThreadPoolExecutor(THREADS) as threads:
         peeked = list(threads.map(peek, QUEUES))
         found = look(leases, peeked)
@@ -81,7 +83,7 @@ def reap() -> bool:
         found = look(leases, list(claimed))
         decision = settle([each.slot for each in found], remembered)
         if decision.poison:
-            log("poison message", changes=sorted(decision.poison), **metric("poisonMessages", 1))
+            log("poison message", changes=sorted(decision.poison), **metrics(poisonMessages=1))
         for slot in decision.waiting:
             log("over budget", slot=slot)
         archived = [each for each in found if each.slot.name in decision.archive]
@@ -254,11 +256,11 @@ def log(event: str, **fields: Any) -> None:
     print(json.dumps({"event": event, "at": now_ms(), "table": TABLE, **fields}), flush=True)  # noqa: T201
 
 
-def metric(name: str, value: int) -> dict[str, Any]:
-    """What makes a log line a metric too (CloudWatch's embedded metric format)."""
+def metrics(**values: int) -> dict[str, Any]:
+    """What makes a log line metrics too (CloudWatch's embedded metric format)."""
     directive = {
         "Namespace": "statecast",
         "Dimensions": [["table"]],
-        "Metrics": [{"Name": name, "Unit": "Count"}],
+        "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
     }
-    return {name: value, "_aws": {"Timestamp": now_ms(), "CloudWatchMetrics": [directive]}}
+    return {**values, "_aws": {"Timestamp": now_ms(), "CloudWatchMetrics": [directive]}}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +30,12 @@ def lease_of(item: Item) -> Lease | None:
         poison=tuple(Letter(_reported(of), int(of["sentAt"])) for of in item.get("poison", ())),
         refusing=frozenset(map(_reported, item.get("refusing", ()))),
     )
+
+
+def census(items: Iterable[Item], now: int) -> tuple[int, int]:
+    """How many tasks hold a slot, and how many of them tell the digest that most tell."""
+    digests = Counter(item.get("digest") for item in items if int(item.get("expiresAt", 0)) > now)
+    return digests.total(), max(digests.values(), default=0)
 
 
 def reports(items: Iterable[Item]) -> dict[str, str]:

@@ -285,6 +285,17 @@ def test_a_poison_message_stops_nobody_and_is_a_metric(
     assert directive["Metrics"] == [{"Name": "poisonMessages", "Unit": "Count"}]
 
 
+def test_each_run_counts_the_tasks_and_those_that_tell_the_digest_that_most_tell(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for slot, digest in enumerate(("aa", "bb", "bb")):
+        world.lease(slot, digest=digest)
+    world.lease(3, digest="bb", expiresAt=OLD)
+    world.call()
+    (line,) = lines(capsys, "fleet")
+    assert (line["tasks"], line["tasksAtDigest"], line["table"]) == (3, 2, "state")
+
+
 @pytest.mark.parametrize(
     ("body", "change"),
     [

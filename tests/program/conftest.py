@@ -84,7 +84,7 @@ class Cloud(mocks.Mocks):
             case "aws:s3/bucket:Bucket":
                 outputs |= {"bucket": args.name, "arn": f"arn:aws:s3:::{args.name}"}
             case "aws:dynamodb/table:Table":
-                outputs["streamArn"] = f"{outputs['arn']}/stream/1"
+                outputs |= {"streamArn": f"{outputs['arn']}/stream/1", "streamLabel": "1"}
             case "aws:lambda/function:Function":
                 outputs["version"] = "1"
             case "aws:appsync/graphQLApi:GraphQLApi":

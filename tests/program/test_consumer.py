@@ -134,6 +134,8 @@ def test_a_service_is_a_cluster_a_task_definition_two_roles_a_log_and_a_scalable
         ("statecast:components:PushAlarms", "tasks-push"),
         (ALARM, "tasks-push-lambda-late"),
         (ALARM, "tasks-push-pipe-late"),
+        (ALARM, "tasks-push-lambda-slow"),
+        (ALARM, "tasks-push-pipe-slow"),
         (ALARM, "tasks-push-repairs"),
     }
 

@@ -14,6 +14,7 @@ API = {
 }
 BASE = API | {
     "aws:appautoscaling/target:Target": 1,
+    "aws:cloudwatch/dashboard:Dashboard": 1,
     "aws:dynamodb/table:Table": 2,
     "aws:ec2/routeTable:RouteTable": 1,
     "aws:ec2/routeTableAssociation:RouteTableAssociation": 2,
@@ -72,7 +73,7 @@ HANDOFF = {
 def expected(
     slots: int, forwarders: int, functions: int, rules: int = 0, api_functions: int = 0
 ) -> dict[str, int]:
-    """What grows with the slots (two queues each) and the forwarders (two alarms, a log, a role).
+    """What grows with the slots (two queues each) and the forwarders (three alarms, a log, a role).
 
     And with a bus's rules (a queue, two alarms, a role), and the API's function (a log, a role); and the
     redriver (two queues, four alarms, a log, a role, a function), the reaper (a queue, two alarms, a log, a
@@ -88,7 +89,7 @@ def expected(
             "aws:sqs/queue:Queue": 2 * slots + 3 + rules,
             "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 3 + rules,
             "aws:sns/topicSubscription:TopicSubscription": slots + 1,
-            "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 2 * forwarders + 2 * rules + 7,
+            "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 3 * forwarders + 2 * rules + 7,
             "aws:cloudwatch/logGroup:LogGroup": 4 + forwarders + api_functions,
             "aws:iam/role:Role": 6 + forwarders + rules + api_functions,
             "aws:iam/rolePolicy:RolePolicy": 6 + forwarders + rules + api_functions,

@@ -1,0 +1,135 @@
+"""What is drawn and watched is what something emits."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer.deliveries import delivery_line, polled_line, repair_line, watermark_lines
+from consumer.message import Change, Delivery
+from tests.functions import test_redriver_handler as redriver
+from tests.functions.reaper import load
+from tests.program.conftest import Evaluation, evaluate, run_program, stack_configuration
+
+Program = Callable[[str], Evaluation]
+Metric = tuple[str, tuple[str, ...]]
+"""A metric's name, and the names of its dimensions."""
+
+
+def graphs(made: Evaluation) -> list[dict[str, Any]]:
+    (dashboard,) = made.of("aws:cloudwatch/dashboard:Dashboard")
+    return json.loads(dashboard.inputs["dashboardBody"])["widgets"]
+
+
+def drawn(made: Evaluation) -> set[Metric]:
+    rows = [row for graph in graphs(made) for row in graph["properties"]["metrics"] if row[0] == "statecast"]
+    return {(row[1], tuple(sorted(row[2:-1:2]))) for row in rows}
+
+
+def watched(made: Evaluation) -> set[Metric]:
+    alarms = [alarm.inputs for alarm in made.of("aws:cloudwatch/metricAlarm:MetricAlarm")]
+    own = [alarm for alarm in alarms if alarm["namespace"] == "statecast"]
+    return {(alarm["metricName"], tuple(sorted(alarm["dimensions"]))) for alarm in own}
+
+
+def told(line: str) -> Iterator[Metric]:
+    """The metrics that CloudWatch takes from a log line."""
+    fields: Mapping[str, Any] = json.loads(line)
+    for directive in fields.get("_aws", {}).get("CloudWatchMetrics", ()):
+        assert directive["Namespace"] == "statecast"
+        for metric in directive["Metrics"]:
+            assert isinstance(fields[metric["Name"]], int | float)
+            for dimensions in directive["Dimensions"]:
+                assert set(dimensions) <= fields.keys()
+                yield metric["Name"], tuple(sorted(dimensions))
+
+
+@pytest.fixture
+def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> set[Metric]:
+    """What tasks, redriver and reaper emit, by the very code that does."""
+    who, change = {"table": "state", "task": "t", "slot": "00"}, Change("a", 1, "{}")
+    delivery = Delivery("m", change, False, "lambda", 1, 0, 1, 2, 3, 4)
+    lines = [
+        delivery_line(who, delivery, "applied", 5, 6),
+        polled_line(who, change._replace(item='{"writtenAt":{"N":"1"}}'), 1, 2),
+        *watermark_lines(who, {"lambda": 1}, fallback=False),
+        repair_line(who, "a", 1),
+    ]
+    redriver.HANDLER.log(
+        "lost", redriver.HANDLER.Range("a:b:c:d:e:table/state/stream/1", "s", "1", "2", 2), lost=1
+    )
+    reaper = load(tmp_path, [])
+    reaper.log("fleet", **reaper.metrics(tasks=1, tasksAtDigest=1))
+    reaper.log("poison message", **reaper.metrics(poisonMessages=1))
+    return {metric for line in [*lines, *capsys.readouterr().out.splitlines()] for metric in told(line)}
+
+
+@pytest.mark.parametrize("stack", ["dev", "lambda", "pipe", "bus", "poll", "local"])
+def test_no_graph_or_alarm_names_a_metric_that_nothing_emits(
+    program: Program, stack: str, emitted: set[Metric]
+) -> None:
+    made = program(stack)
+    assert drawn(made) <= emitted
+    assert watched(made) <= emitted
+
+
+def test_all_that_is_emitted_is_drawn_but_the_time_to_apply(program: Program, emitted: set[Metric]) -> None:
+    assert {name for name, _ in emitted - drawn(program("dev"))} == {"applyTimeTaken"}
+
+
+def test_the_dashboard_has_the_articles_graphs_and_ours(program: Program) -> None:
+    titles = [graph["properties"]["title"] for graph in graphs(program("dev"))]
+    assert titles == [
+        "Write → applied, ms",
+        "AppSync, ms",
+        "Stream and forwarders, ms",
+        "forwardTimeTaken, ms",
+        "snsTimeTaken, ms",
+        "sqsTimeTaken, ms",
+        "Age of the newest watermark at the worst task, ms",
+        "Tasks, and those at the fleet's digest",
+        "Polling instead of push (1: some task), repairs, lost, poison",
+        "Dead letters",
+    ]
+
+
+def test_a_fleet_that_polls_has_what_it_can_have() -> None:
+    made = evaluate(run_program, stack_configuration("poll") | {"statecast:writeApi": "none"})
+    (graph,) = graphs(made)
+    assert graph["properties"]["metrics"][0] == [
+        "statecast", "writeToApplied", "table", "statecast-state", "forwarder", "poll",
+        {"stat": "p50", "label": "poll p50"},
+    ]  # fmt: skip
+
+
+def test_each_slots_dead_letters_are_drawn(program: Program) -> None:
+    (graph,) = (of for of in graphs(program("lambda")) if of["properties"]["title"] == "Dead letters")
+    rows = graph["properties"]["metrics"]
+    assert len(rows) == 40
+    assert rows[7][:4] == [
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        "QueueName",
+        "statecast-slot-07-dlq",
+    ]
+
+
+def test_graphs_lie_beside_each_other_and_share_no_place(program: Program) -> None:
+    places = [(graph["x"], graph["y"]) for graph in graphs(program("dev"))]
+    assert len(set(places)) == len(places)
+    assert all(x + 8 <= 24 for x, _ in places)
+
+
+def test_an_alarm_tells_when_one_change_in_a_hundred_takes_more_than_two_seconds(program: Program) -> None:
+    made = program("dev")
+    alarm = made["aws:cloudwatch/metricAlarm:MetricAlarm", "statecast-tasks-push-pipe-slow"].inputs
+    assert (alarm["metricName"], alarm["extendedStatistic"], alarm["threshold"]) == (
+        "writeToApplied",
+        "p99",
+        2000,
+    )
+    assert "statistic" not in alarm
+    assert alarm["dimensions"] == {"table": "statecast-state", "forwarder": "pipe"}
+    assert alarm["alarmActions"]
