@@ -201,7 +201,7 @@ def test_the_container_can_do_little_and_knows_all_it_needs() -> None:
 
 READING = {
     "Effect": "Allow",
-    "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"],
+    "Action": ["dynamodb:Scan", "dynamodb:GetItem"],
     "Resource": arn("dynamodb", "state"),
 }
 LEASING = {
@@ -215,12 +215,7 @@ def test_a_task_may_use_its_slots_read_the_table_lease_and_write_watermarks_and_
     assert statements(service(), "tasks-role") == [
         {
             "Effect": "Allow",
-            "Action": [
-                "sqs:ReceiveMessage",
-                "sqs:DeleteMessage",
-                "sqs:ChangeMessageVisibility",
-                "sqs:GetQueueAttributes",
-            ],
+            "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
             "Resource": [arn("sqs", "slot-00"), arn("sqs", "slot-01")],
         },
         READING,
