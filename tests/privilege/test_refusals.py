@@ -150,7 +150,8 @@ def test_a_change_goes_its_whole_way_by_both_forwarders_and_each_role_suffices(
         eventually(lambda: "way" not in items(task))
         # A write and a delete, each by each forwarder.
         eventually(lambda: all(sum(state(task)["counts"][by].values()) >= 2 for by in ("lambda", "pipe")))
-        assert state(task)["undeleted"] == 0
+        slot, undeleted = (state(task)[key] for key in ("slot", "undeleted"))
+        assert undeleted == 0
         assert [
             line for line in (tmp_path / "task.log").read_text().splitlines() if "AccessDenied" in line
         ] == []
@@ -158,7 +159,7 @@ def test_a_change_goes_its_whole_way_by_both_forwarders_and_each_role_suffices(
         task.stop()
         eventually(task.has_ended, 30)
     lease = cast.deployment.client("dynamodb").get_item(
-        TableName=cast.targets.leases, Key={"slot": {"S": "00"}}, ConsistentRead=True
+        TableName=cast.targets.leases, Key={"slot": {"S": slot}}, ConsistentRead=True
     )["Item"]
     assert "lease" not in lease, "it gave its slot back"
 
@@ -182,6 +183,40 @@ def state(task: TaskProcess) -> dict[str, Any]:
 
 def items(task: TaskProcess) -> dict[str, Any]:
     return json.loads(get(f"{task.row()['url']}/state/items") or b"{}")
+
+
+def test_another_topic_delivers_nothing_to_a_slot(cast: Cast) -> None:
+    """SNS asks the queue's policy, and drops what that does not allow. No call fails."""
+    sns, sqs, at = cast.client("neighbour")("sns"), cast.client("neighbour")("sqs"), cast.targets
+    other = sns.create_topic(Name="of-a-neighbour")["TopicArn"]
+    open_queue = sqs.create_queue(QueueName="open-to-all-topics")["QueueUrl"]
+    open_arn = sqs.get_queue_attributes(QueueUrl=open_queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    to_all = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": open_arn,
+    }
+    sqs.set_queue_attributes(
+        QueueUrl=open_queue,
+        Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [to_all]})},
+    )
+    for queue in (at.slot_arn, open_arn):
+        sns.subscribe(TopicArn=other, Protocol="sqs", Endpoint=queue)
+    sns.publish(TopicArn=other, Message="of a neighbour")
+    cast.client("lambda")("sns").publish(TopicArn=at.topic, Message="of the forwarder")
+
+    def received(queue: str, last: str) -> list[str]:
+        bodies: list[str] = []
+        while last not in bodies:
+            answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            bodies += [json.loads(each["Body"])["Message"] for each in answer.get("Messages", [])]
+        return bodies
+
+    assert "of a neighbour" in received(open_queue, "of a neighbour"), "it works where a queue lets it"
+    assert "of a neighbour" not in received(at.slot, "of the forwarder")
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: f"{job.by} {job.action}")
