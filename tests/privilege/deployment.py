@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,6 +60,20 @@ class Deployment:
         (found,) = (each for each in self._resources if each["urn"].endswith(f":{kind}::{name}"))
         return found["outputs"] | {"id": found["id"]}
 
+    def user(self, name: str, statements: Sequence[Mapping[str, Any]]) -> boto3.Session:
+        """A new user of the account, who may do what the statements allow."""
+        iam = self.client("iam")
+        iam.create_user(UserName=name)
+        if statements:
+            document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+            iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION)
+
+    def exported(self, *arguments: str) -> str:
+        """`pulumi stack export`."""
+        return _said(self.workspace, "export", *arguments)
+
     @cached_property
     def _resources(self) -> list[dict[str, Any]]:
         return json.loads(self.state)["deployment"]["resources"]
@@ -79,7 +93,7 @@ class Deployment:
         environment = self.emulator.account.environment() | {
             "AWS_ACCESS_KEY_ID": credentials.access_key,
             "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
-            "AWS_SESSION_TOKEN": str(credentials.token),
+            **({"AWS_SESSION_TOKEN": credentials.token} if credentials.token else {}),
             "AWS_CA_BUNDLE": str(self.certificate),
             "ECS_CONTAINER_METADATA_URI_V4": self.metadata.add(task, definition),
         }
@@ -91,12 +105,12 @@ class Deployment:
 
 
 @contextmanager
-def deployed(pulumi: Path, folder: Path) -> Iterator[Deployment]:
-    """The local stack, deployed by the real engine for as long as the block lasts."""
+def deployed(pulumi: Path, folder: Path, *settings: str) -> Iterator[Deployment]:
+    """The local stack, deployed by the real engine for as long as the block lasts, with more settings."""
     emulator = Emulator(folder, REGION, VARIABLES, "tests.privilege.enforcing")
     certificate = folder / "emulator" / "ministack-tls" / "server.crt"
     workspace = Workspace(CHECKOUT, "local", folder, folder / "state", pulumi)
-    workspace.prepare(["tasksMin=1"])
+    workspace.prepare(["tasksMin=1", *settings])
     metadata = MetadataServer()
     metadata.start()
     with pytest.MonkeyPatch.context() as patch:
@@ -119,8 +133,8 @@ def deployed(pulumi: Path, folder: Path) -> Iterator[Deployment]:
                 workspace,
                 emulator,
                 certificate,
-                json.loads(_said(workspace, folder, "output", "--json")),
-                _said(workspace, folder, "export"),
+                json.loads(_said(workspace, "output", "--json")),
+                _said(workspace, "export"),
                 metadata,
             )
         finally:
@@ -128,8 +142,8 @@ def deployed(pulumi: Path, folder: Path) -> Iterator[Deployment]:
             metadata.stop()
 
 
-def _said(workspace: Workspace, folder: Path, *arguments: str) -> str:
-    said = folder / f"{arguments[0]}.json"
+def _said(workspace: Workspace, *arguments: str) -> str:
+    said = workspace.folder / "said.json"
     with said.open("wb") as file:
         workspace.run("stack", *arguments, stdout=file)
     return said.read_text()

@@ -55,7 +55,7 @@ def deployment(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def cast(deployment: Deployment) -> Cast:
     targets = _targets(deployment)
     may_assume = [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}]
-    sessions = {"admin": deployment.admin, "tester": _user(deployment, "tester", may_assume)}
+    sessions = {"admin": deployment.admin, "tester": deployment.user("tester", may_assume)}
     for name, principal in PRINCIPALS.items():
         sessions[name] = _session(deployment, sessions["tester"], name, principal)
     return Cast(deployment, targets, sessions)
@@ -108,7 +108,7 @@ def _targets(deployment: Deployment) -> Targets:
 def _session(deployment: Deployment, tester: boto3.Session, name: str, principal: Principal) -> boto3.Session:
     if principal.policy:
         table_arn = deployment.made("statecast-state", "Table")["arn"]
-        return _user(deployment, name, principal.policy(table_arn))
+        return deployment.user(name, principal.policy(table_arn))
     role = deployment.made(principal.role, "Role")
     # It is for a service, on a condition of which the emulator knows nothing: let the tester in, too. What
     # the role may do stays as it is.
@@ -125,16 +125,6 @@ def _session(deployment: Deployment, tester: boto3.Session, name: str, principal
         given["Credentials"]["SessionToken"],
         REGION,
     )
-
-
-def _user(deployment: Deployment, name: str, statements: Any) -> boto3.Session:
-    iam = deployment.client("iam")
-    iam.create_user(UserName=name)
-    if statements:
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION)
 
 
 def test_a_change_goes_its_whole_way_by_both_forwarders_and_each_role_suffices(

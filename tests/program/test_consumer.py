@@ -3,6 +3,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime import rpc
 
 from components.consumer_image import ConsumerImage, ConsumerImageArgs, repository_arn_of
 from components.consumer_service import ConsumerService, ConsumerServiceArgs
@@ -97,6 +98,9 @@ def test_without_one_the_image_is_built_into_a_repository_and_named_by_digest() 
     assert built["exports"] == [
         {"registry": {"names": ["registry/image"], "push": True, "pushByDigest": True}}
     ]
+    assert built["registries"] == rpc.wrap_rpc_secret(
+        [{"address": "registry/image", "username": "AWS", "password": "secret"}]
+    )
     assert uri == "registry/image@sha256:" + "d" * 64
     assert repository == arn("ecr", "image")
 
