@@ -11,42 +11,22 @@ from typing import Any
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 from parliament import analyze_policy_string
-from pulumi.runtime import mocks
 
+from tests.privilege.calls import CALLS, REFUSED
+from tests.privilege.page import PAGE, page
 from tests.privilege.principals import PRINCIPALS, writer
-from tests.program.conftest import ACCOUNT, REGION, Cloud, Evaluation, run_program, stack_configuration
-from tests.program.conftest import evaluate as run
+from tests.privilege.stacks import ARNS, ROLE_POLICY, TABLE, evaluated
+from tests.program.conftest import ACCOUNT, REGION, Evaluation
 
 STACKS = ("dev", "lambda", "pipe", "poll")
-ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
-QUEUE, QUEUE_POLICY = "aws:sqs/queue:Queue", "aws:sqs/queuePolicy:QueuePolicy"
-TOPIC_POLICY, KEY = "aws:sns/topicPolicy:TopicPolicy", "aws:kms/key:Key"
-ARNS = {
-    "aws:dynamodb/table:Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{}}",
-    "aws:cloudwatch/logGroup:LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}",
-    "aws:ecr/repository:Repository": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{}}",
-    "aws:iam/role:Role": f"arn:aws:iam::{ACCOUNT}:role/{{}}",
-}
-TABLE = ARNS["aws:dynamodb/table:Table"].format("statecast-state")
+ROLE, KEY = "aws:iam/role:Role", "aws:kms/key:Key"
+QUEUE_POLICY, TOPIC_POLICY = "aws:sqs/queuePolicy:QueuePolicy", "aws:sns/topicPolicy:TopicPolicy"
 CHANGES, OTHER = (f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" for name in ("statecast-changes", "other"))
-
-
-class Named(Cloud):
-    """ARNs as AWS makes them."""
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        made, outputs = super().new_resource(args)
-        if args.typ in ARNS:
-            outputs["arn"] = ARNS[args.typ].format(args.inputs.get("name", args.name))
-        if args.typ == "aws:dynamodb/table:Table":
-            # Its label is a time; the linter takes ARNs apart at every colon.
-            outputs["streamArn"] = f"{outputs['arn']}/stream/label"
-        return made, outputs
 
 
 @pytest.fixture(scope="module")
 def stacks() -> Mapping[str, Evaluation]:
-    return {stack: run(run_program, stack_configuration(stack), stack, cloud=Named()) for stack in STACKS}
+    return {stack: evaluated(stack) for stack in STACKS}
 
 
 @pytest.fixture
@@ -193,6 +173,16 @@ def test_no_role_may_end_the_function_s_reading(dev: Evaluation, action: str) ->
     policies = {made.name: made.inputs["policy"] for made in dev.of(ROLE_POLICY)}
     assert {f"{each.role}-policy" for each in PRINCIPALS.values() if each.role} <= policies.keys()
     assert {decide(policy, action, mapping) for policy in policies.values()} == {"ImplicitDeny"}
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text() == page(), "run `python -m tests.privilege.page`"
+
+
+def test_every_principal_is_refused_something_and_every_kind_of_call_is_refused_to_someone() -> None:
+    assert REFUSED.keys() == PRINCIPALS.keys()
+    assert {call for calls in REFUSED.values() for call in calls} == CALLS.keys()
+    assert all(len(set(calls)) == len(calls) for calls in REFUSED.values())
 
 
 def test_the_agent_may_pull_the_stack_s_image_and_no_other(dev: Evaluation) -> None:
