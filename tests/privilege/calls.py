@@ -18,13 +18,14 @@ class Targets:
     other_table: str  # of no one here
     leases: str
     stream: str
+    shard: str
     topic: str
     alarm_topic: str
     slot: str
     slot_arn: str
     dlq: str  # the slot's
-    lambda_failures: str
-    pipe_failures: str
+    failures: str  # what forwarders gave up
+    lost: str  # what the redriver gave up
     other_queue_arn: str  # of no one here
     cluster: str
     service: str
@@ -32,6 +33,7 @@ class Targets:
     task_definition: str
     tasks_log: str
     lambda_log: str
+    redriver_log: str
     function: str
     pipe: str
     alarm: str
@@ -82,10 +84,8 @@ def _lease(at: Targets) -> dict[str, Any]:
 
 
 def _iterator(client: Client, at: Targets) -> str:
-    streams = client("dynamodbstreams")
-    (shard, *_) = streams.describe_stream(StreamArn=at.stream)["StreamDescription"]["Shards"]
-    return streams.get_shard_iterator(
-        StreamArn=at.stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    return client("dynamodbstreams").get_shard_iterator(
+        StreamArn=at.stream, ShardId=at.shard, ShardIteratorType="TRIM_HORIZON"
     )["ShardIterator"]
 
 
@@ -124,7 +124,28 @@ def _anyone_may(action: str, resource: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def _forwarder(by: str, failures: Callable[[Targets], str]) -> list[Job]:
+def _delete(queue: str, client: Client) -> Any:
+    entries = [{"Id": "0", "ReceiptHandle": "0"}]
+    return client("sqs").delete_message_batch(QueueUrl=queue, Entries=entries)
+
+
+def _publishes(by: str, log: Callable[[Targets], str] | None = None) -> list[Job]:
+    """What whoever brings records of the stream to the topic needs."""
+    return [
+        Job(by, "dynamodb:GetShardIterator", _iterator),
+        Job(by, "dynamodb:GetRecords", _records),
+        Job(by, "sns:Publish", lambda may, at: _publish(may, at.topic)),
+        Job(by, "sqs:SendMessage", lambda may, at: _send(at.failures, may)),
+        *(
+            [Job(by, "logs:CreateLogStream logs:PutLogEvents", lambda may, at: _log(log(at), may))]
+            if log
+            else []
+        ),
+    ]
+
+
+def _reads_shards(by: str) -> list[Job]:
+    """What the readers that AWS runs need more."""
     return [
         Job(by, "dynamodb:ListStreams", lambda may, at: may("dynamodbstreams").list_streams()),
         Job(
@@ -132,22 +153,12 @@ def _forwarder(by: str, failures: Callable[[Targets], str]) -> list[Job]:
             "dynamodb:DescribeStream",
             lambda may, at: may("dynamodbstreams").describe_stream(StreamArn=at.stream),
         ),
-        Job(by, "dynamodb:GetShardIterator", _iterator),
-        Job(by, "dynamodb:GetRecords", _records),
-        Job(by, "sns:Publish", lambda may, at: _publish(may, at.topic)),
-        Job(by, "sqs:SendMessage", lambda may, at: _send(failures(at), may)),
     ]
 
 
 JOBS = [
     Job("task", "sqs:ReceiveMessage", lambda may, at: _receive(at.slot, may)),
-    Job(
-        "task",
-        "sqs:DeleteMessage",
-        lambda may, at: may("sqs").delete_message_batch(
-            QueueUrl=at.slot, Entries=[{"Id": "0", "ReceiptHandle": "0"}]
-        ),
-    ),
+    Job("task", "sqs:DeleteMessage", lambda may, at: _delete(at.slot, may)),
     Job(
         "task", "dynamodb:Scan", lambda may, at: may("dynamodb").scan(TableName=at.table, ConsistentRead=True)
     ),
@@ -170,9 +181,19 @@ JOBS = [
         ),
     ),
     Job("agent", "logs:CreateLogStream logs:PutLogEvents", lambda may, at: _log(at.tasks_log, may)),
-    *_forwarder("lambda", lambda at: at.lambda_failures),
-    Job("lambda", "logs:CreateLogStream logs:PutLogEvents", lambda may, at: _log(at.lambda_log, may)),
-    *_forwarder("pipe", lambda at: at.pipe_failures),
+    *_publishes("lambda", lambda at: at.lambda_log),
+    *_reads_shards("lambda"),
+    *_publishes("pipe"),
+    *_reads_shards("pipe"),
+    *_publishes("redriver", lambda at: at.redriver_log),
+    Job("redriver", "sqs:SendMessage", lambda may, at: _send(at.lost, may)),
+    Job("redriver", "sqs:ReceiveMessage", lambda may, at: _receive(at.failures, may)),
+    Job("redriver", "sqs:DeleteMessage", lambda may, at: _delete(at.failures, may)),
+    Job(
+        "redriver",
+        "sqs:GetQueueAttributes",
+        lambda may, at: may("sqs").get_queue_attributes(QueueUrl=at.failures, AttributeNames=["All"]),
+    ),
     Job("writer", "dynamodb:UpdateItem", lambda may, at: may("dynamodb").update_item(**_set(at.table, "w"))),
     Job(
         "writer",
@@ -205,10 +226,10 @@ CALLS: Mapping[str, Call] = {
         lambda may, at: _receive(at.dlq, may), allowed="neighbour", plain_http=True
     ),
     "empty a slot's DLQ": Call(lambda may, at: may("sqs").purge_queue(QueueUrl=at.dlq)),
-    "send to the function's failures": Call(lambda may, at: _send(at.lambda_failures, may)),
-    "receive the function's failures": Call(lambda may, at: _receive(at.lambda_failures, may)),
-    "send to the pipe's failures": Call(lambda may, at: _send(at.pipe_failures, may)),
-    "receive the pipe's failures": Call(lambda may, at: _receive(at.pipe_failures, may)),
+    "send to the failures": Call(lambda may, at: _send(at.failures, may)),
+    "receive the failures": Call(lambda may, at: _receive(at.failures, may)),
+    "send to what is lost": Call(lambda may, at: _send(at.lost, may)),
+    "receive what is lost": Call(lambda may, at: _receive(at.lost, may)),
     "list the queues": Call(lambda may, at: may("sqs").list_queues()),
     "make a queue": Call(lambda may, at: may("sqs").create_queue(QueueName="made-by-nobody")),
     # The topic's own policy denies it to all but the forwarders.
@@ -274,6 +295,7 @@ CALLS: Mapping[str, Call] = {
     "read the tasks' log": Call(lambda may, at: may("logs").filter_log_events(logGroupName=at.tasks_log)),
     "write the tasks' log": Call(lambda may, at: _log(at.tasks_log, may)),
     "write the function's log": Call(lambda may, at: _log(at.lambda_log, may)),
+    "write the redriver's log": Call(lambda may, at: _log(at.redriver_log, may)),
     "invoke the function": Call(
         lambda may, at: may("lambda").invoke(FunctionName=at.function, Payload='{"Records": []}')
     ),
@@ -313,7 +335,8 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "send to a slot's DLQ",
         "receive from a slot's DLQ",
         "empty a slot's DLQ",
-        "receive the function's failures",
+        "send to the failures",
+        "receive the failures",
         "list the queues",
         "make a queue",
         "publish a change",
@@ -356,8 +379,8 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "let anyone publish",
         "send to a slot's queue",
         "receive from a slot's queue",
-        "receive the function's failures",
-        "send to the pipe's failures",
+        "receive the failures",
+        "send to what is lost",
         "scan the table",
         "get an item",
         "update an item",
@@ -365,6 +388,7 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "take a lease",
         "stop a task",
         "write the tasks' log",
+        "write the redriver's log",
         "change the function",
     ],
     "pipe": [
@@ -373,8 +397,8 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "let anyone publish",
         "send to a slot's queue",
         "receive from a slot's queue",
-        "receive the pipe's failures",
-        "send to the function's failures",
+        "receive the failures",
+        "send to what is lost",
         "scan the table",
         "get an item",
         "update an item",
@@ -382,6 +406,21 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "stop a task",
         "invoke the function",
         "stop the pipe",
+    ],
+    "redriver": [
+        "publish a change over plain HTTP",
+        "publish an alarm",
+        "let anyone publish",
+        "send to a slot's queue",
+        "receive from a slot's queue",
+        "receive what is lost",
+        "scan the table",
+        "get an item",
+        "update an item",
+        "scan the leases",
+        "stop a task",
+        "write the function's log",
+        "invoke the function",
     ],
     "writer": [
         "scan the table",
@@ -412,6 +451,8 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "receive from a slot's queue",
         "receive from a slot's DLQ",
         "empty a slot's DLQ",
+        "send to the failures",
+        "receive what is lost",
         "scan the table",
         "get an item",
         "update an item",

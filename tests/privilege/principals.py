@@ -40,6 +40,7 @@ PRINCIPALS: Mapping[str, Principal] = {
     "agent": Principal("ECS, while it starts a task's container.", role="statecast-tasks-execution-role"),
     "lambda": Principal("The Lambda forwarder.", role="statecast-lambda-role"),
     "pipe": Principal("The Pipe forwarder.", role="statecast-pipe-role"),
+    "redriver": Principal("Publishes once more what the forwarders gave up.", role="statecast-redriver-role"),
     "writer": Principal("A program of yours that changes items.", policy=writer),
     "neighbour": Principal(
         "Another program of the account, which may use all queues, topics, keys and roles that let it.",
