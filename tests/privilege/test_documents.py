@@ -18,7 +18,7 @@ from tests.privilege.principals import PRINCIPALS, writer
 from tests.privilege.stacks import ARNS, ROLE_POLICY, TABLE, evaluated
 from tests.program.conftest import ACCOUNT, REGION, Evaluation
 
-STACKS = ("dev", "lambda", "pipe", "poll")
+STACKS = ("dev", "lambda", "pipe", "poll", "handoff")
 ROLE, KEY = "aws:iam/role:Role", "aws:kms/key:Key"
 QUEUE_POLICY, TOPIC_POLICY = "aws:sqs/queuePolicy:QueuePolicy", "aws:sns/topicPolicy:TopicPolicy"
 CHANGES, OTHER = (f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" for name in ("statecast-changes", "other"))
