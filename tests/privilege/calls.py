@@ -34,6 +34,7 @@ class Targets:
     tasks_log: str
     lambda_log: str
     redriver_log: str
+    api_log: str
     function: str
     pipe: str
     alarm: str
@@ -156,6 +157,17 @@ def _reads_shards(by: str) -> list[Job]:
     ]
 
 
+def _writes(by: str) -> list[Job]:
+    return [
+        Job(by, "dynamodb:UpdateItem", lambda may, at: may("dynamodb").update_item(**_set(at.table, "w"))),
+        Job(
+            by,
+            "dynamodb:DeleteItem",
+            lambda may, at: may("dynamodb").delete_item(TableName=at.table, Key=_item("w")),
+        ),
+    ]
+
+
 JOBS = [
     Job("task", "sqs:ReceiveMessage", lambda may, at: _receive(at.slot, may)),
     Job("task", "sqs:DeleteMessage", lambda may, at: _delete(at.slot, may)),
@@ -194,12 +206,14 @@ JOBS = [
         "sqs:GetQueueAttributes",
         lambda may, at: may("sqs").get_queue_attributes(QueueUrl=at.failures, AttributeNames=["All"]),
     ),
-    Job("writer", "dynamodb:UpdateItem", lambda may, at: may("dynamodb").update_item(**_set(at.table, "w"))),
+    *_writes("api"),
     Job(
-        "writer",
-        "dynamodb:DeleteItem",
-        lambda may, at: may("dynamodb").delete_item(TableName=at.table, Key=_item("w")),
+        "api",
+        "dynamodb:GetItem",
+        lambda may, at: may("dynamodb").get_item(TableName=at.table, Key=_item("w")),
     ),
+    Job("api", "logs:CreateLogStream logs:PutLogEvents", lambda may, at: _log(at.api_log, may)),
+    *_writes("writer"),
 ]
 
 CALLS: Mapping[str, Call] = {
@@ -418,6 +432,20 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "get an item",
         "update an item",
         "scan the leases",
+        "stop a task",
+        "write the function's log",
+        "invoke the function",
+    ],
+    "api": [
+        "scan the table",
+        "put an item",
+        "put items in a batch",
+        "update an item of another table",
+        "delete the table",
+        "take a lease",
+        "read the stream",
+        "publish a change",
+        "send to a slot's queue",
         "stop a task",
         "write the function's log",
         "invoke the function",

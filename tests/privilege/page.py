@@ -8,7 +8,6 @@ from tests.engine import CHECKOUT
 from tests.privilege.calls import CALLS, REFUSED
 from tests.privilege.principals import PRINCIPALS, writer
 from tests.privilege.stacks import ROLE_POLICY, evaluated
-from tests.program.conftest import Evaluation
 
 PAGE = CHECKOUT / "docs" / "privileges.md"
 BEGIN, END = "<!-- Tables, by `python -m tests.privilege.page` -->\n", "<!-- End of the tables -->\n"
@@ -17,18 +16,20 @@ BEGIN, END = "<!-- Tables, by `python -m tests.privilege.page` -->\n", "<!-- End
 def page() -> str:
     """The page with its tables anew, and the rest as it is."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    tables = "\n".join([*_roles(evaluated("dev")), *_writer(), *_refused()])
+    tables = "\n".join([*_roles(), *_writer(), *_refused()])
     return f"{before}{BEGIN}{tables}{END}{rest.partition(END)[2]}"
 
 
-def _roles(dev: Evaluation) -> Iterator[str]:
+def _roles() -> Iterator[str]:
+    stacks = {stack: evaluated(stack) for stack in ("dev", "local")}
     for name, principal in PRINCIPALS.items():
         if not principal.role:
             continue
-        yield f"## {name}\n\n{principal.purpose} Role `{principal.role}`, in the stack `dev`:\n"
+        policy = f"{principal.role}-policy"
+        stack = next(stack for stack, made in stacks.items() if policy in {it.name for it in made.resources})
+        yield f"## {name}\n\n{principal.purpose} Role `{principal.role}`, in the stack `{stack}`:\n"
         yield "| may | on | if |\n|---|---|---|"
-        policy = json.loads(dev[ROLE_POLICY, f"{principal.role}-policy"].inputs["policy"])
-        yield from map(_row, policy["Statement"])
+        yield from map(_row, json.loads(stacks[stack][ROLE_POLICY, policy].inputs["policy"])["Statement"])
         yield ""
 
 

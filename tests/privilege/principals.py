@@ -41,6 +41,9 @@ PRINCIPALS: Mapping[str, Principal] = {
     "lambda": Principal("The Lambda forwarder.", role="statecast-lambda-role"),
     "pipe": Principal("The Pipe forwarder.", role="statecast-pipe-role"),
     "redriver": Principal("Publishes once more what the forwarders gave up.", role="statecast-redriver-role"),
+    "api": Principal(
+        "The function behind the write API of a laptop's stack.", role="statecast-api-function-role"
+    ),
     "writer": Principal("A program of yours that changes items.", policy=writer),
     "neighbour": Principal(
         "Another program of the account, which may use all queues, topics, keys and roles that let it.",

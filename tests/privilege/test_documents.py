@@ -18,7 +18,7 @@ from tests.privilege.principals import PRINCIPALS, writer
 from tests.privilege.stacks import ARNS, ROLE_POLICY, TABLE, evaluated
 from tests.program.conftest import ACCOUNT, REGION, Evaluation
 
-STACKS = ("dev", "lambda", "pipe", "poll", "handoff")
+STACKS = ("dev", "lambda", "pipe", "poll", "bus", "handoff", "local")
 ROLE, KEY = "aws:iam/role:Role", "aws:kms/key:Key"
 QUEUE_POLICY, TOPIC_POLICY = "aws:sqs/queuePolicy:QueuePolicy", "aws:sns/topicPolicy:TopicPolicy"
 CHANGES, OTHER = (f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}" for name in ("statecast-changes", "other"))
@@ -118,15 +118,30 @@ def test_a_role_is_for_one_service_on_this_account_s_behalf(
     for role in roles:
         document = role.inputs["assumeRolePolicy"]
         ((service,),) = (list(each["Principal"].values()) for each in json.loads(document)["Statement"])
-        pipe = f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/statecast-pipe-{stack}"
-        ours = {"aws_sourceaccount": ACCOUNT, "aws_sourcearn": pipe}
-        theirs = {"aws_sourceaccount": "999999999999", "aws_sourcearn": pipe.replace(ACCOUNT, "999999999999")}
-        assert decide(document, "sts:AssumeRole", "", service, **ours) == "Allow", role.name
-        assert decide(document, "sts:AssumeRole", "", service, **theirs) == "ImplicitDeny", role.name
-        assert decide(document, "sts:AssumeRole", "", service) == "ImplicitDeny", role.name
-        assert decide(document, "sts:AssumeRole", "", "ec2.amazonaws.com", **ours) == "ImplicitDeny", (
-            role.name
+        # For whom a pipe's role and a rule's are; the others ask for the account alone.
+        sources = (
+            f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/statecast-pipe-{stack}",
+            f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/statecast-bus-{stack}",
+            f"arn:aws:events:{REGION}:{ACCOUNT}:rule/statecast-bus-rule",
         )
+
+        def may(account: str, service: str, document: str = document) -> bool:
+            return "Allow" in {
+                decide(
+                    document,
+                    "sts:AssumeRole",
+                    "",
+                    service,
+                    aws_sourceaccount=account,
+                    aws_sourcearn=source.replace(ACCOUNT, account),
+                )
+                for source in sources
+            }
+
+        assert may(ACCOUNT, service), role.name
+        assert not may("999999999999", service), role.name
+        assert not may(ACCOUNT, "ec2.amazonaws.com"), role.name
+        assert decide(document, "sts:AssumeRole", "", service) == "ImplicitDeny", role.name
 
 
 @pytest.mark.parametrize("name", ["statecast-slot-00", "statecast-slot-00-dlq"])
@@ -167,10 +182,12 @@ def test_alarms_are_told_by_this_account_s_alarms(dev: Evaluation) -> None:
 
 
 @pytest.mark.parametrize("action", ["lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping"])
-def test_no_role_may_end_the_function_s_reading(dev: Evaluation, action: str) -> None:
+def test_no_role_may_end_the_function_s_reading(stacks: Mapping[str, Evaluation], action: str) -> None:
     """The emulator lets anyone."""
     mapping = f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:1"
-    policies = {made.name: made.inputs["policy"] for made in dev.of(ROLE_POLICY)}
+    policies = {
+        made.name: made.inputs["policy"] for stack in stacks.values() for made in stack.of(ROLE_POLICY)
+    }
     assert {f"{each.role}-policy" for each in PRINCIPALS.values() if each.role} <= policies.keys()
     assert {decide(policy, action, mapping) for policy in policies.values()} == {"ImplicitDeny"}
 

@@ -97,6 +97,7 @@ def _targets(deployment: Deployment) -> Targets:
         task_definition=service["taskDefinition"],
         tasks_log=outputs["logGroup"],
         lambda_log=deployment.made("statecast-lambda-logs", "LogGroup")["name"],
+        api_log=deployment.made("statecast-api-function-logs", "LogGroup")["name"],
         redriver_log=deployment.made("statecast-redriver-logs", "LogGroup")["name"],
         function=deployment.made("statecast-lambda", "Function")["name"],
         pipe=deployment.made("statecast-pipe", "Pipe")["name"],
