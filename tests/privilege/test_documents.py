@@ -118,30 +118,23 @@ def test_a_role_is_for_one_service_on_this_account_s_behalf(
     for role in roles:
         document = role.inputs["assumeRolePolicy"]
         ((service,),) = (list(each["Principal"].values()) for each in json.loads(document)["Statement"])
-        # For whom a pipe's role and a rule's are; the others ask for the account alone.
-        sources = (
-            f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/statecast-pipe-{stack}",
-            f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/statecast-bus-{stack}",
-            f"arn:aws:events:{REGION}:{ACCOUNT}:rule/statecast-bus-rule",
-        )
-
-        def may(account: str, service: str, document: str = document) -> bool:
-            return "Allow" in {
-                decide(
-                    document,
-                    "sts:AssumeRole",
-                    "",
-                    service,
-                    aws_sourceaccount=account,
-                    aws_sourcearn=source.replace(ACCOUNT, account),
-                )
-                for source in sources
-            }
-
-        assert may(ACCOUNT, service), role.name
-        assert not may("999999999999", service), role.name
-        assert not may(ACCOUNT, "ec2.amazonaws.com"), role.name
+        assert assumable(document, stack, service, ACCOUNT), role.name
+        assert not assumable(document, stack, service, "999999999999"), role.name
+        assert not assumable(document, stack, "ec2.amazonaws.com", ACCOUNT), role.name
         assert decide(document, "sts:AssumeRole", "", service) == "ImplicitDeny", role.name
+
+
+def assumable(document: str, stack: str, service: str, account: str) -> bool:
+    """Whether a service may assume a role on behalf of an account, for one pipe or rule of that name."""
+    sources = (
+        f"arn:aws:pipes:{REGION}:{account}:pipe/statecast-pipe-{stack}",
+        f"arn:aws:pipes:{REGION}:{account}:pipe/statecast-bus-{stack}",
+        f"arn:aws:events:{REGION}:{account}:rule/statecast-bus-rule",
+    )
+    asked = ("sts:AssumeRole", "", service)
+    return "Allow" in {
+        decide(document, *asked, aws_sourceaccount=account, aws_sourcearn=source) for source in sources
+    }
 
 
 @pytest.mark.parametrize("name", ["statecast-slot-00", "statecast-slot-00-dlq"])
