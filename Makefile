@@ -3,6 +3,7 @@ STACK ?= local
 TASKS ?= 4
 WRITES ?= 40
 INTERVAL ?= 0.5
+ADVISORIES ?= --vulnerability-service pypi
 STACKS := $(patsubst Pulumi.%.yaml,%,$(wildcard Pulumi.*.yaml))
 
 # The engine looks for uv, too.
@@ -11,7 +12,7 @@ UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo faults reap bench handoff test lint types unit plan lock
+.PHONY: help setup demo faults reap bench handoff test lint types unit plan audit lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -73,6 +74,11 @@ plan: setup ## preview every stack with the policy pack: no account, no network
 	  $(PYTHON) -m local preview --stack "$$stack" || status=1; \
 	  printf '```\n\n'; \
 	done; exit $$status
+
+# Not part of `test`: it asks a service. What that service does not know, or cannot be asked, is an error, not a pass.
+audit: setup ## known vulnerabilities of what the image installs, as PyPI tells them (ADVISORIES=)
+	$(PYTHON) -m pip_audit --requirement container/requirements.txt --require-hashes --disable-pip --strict \
+	  --progress-spinner off $(ADVISORIES)
 
 lock: ## after a change of dependencies: the lock file, and what the image installs
 	$(UV) lock

@@ -61,7 +61,12 @@ class AlarmTopic(pulumi.ComponentResource):
         )
         if args.email:
             aws.sns.TopicSubscription(
-                f"{name}-email", topic=topic.arn, protocol="email", endpoint=args.email, opts=child_opts
+                f"{name}-email",
+                topic=topic.arn,
+                protocol="email",
+                # A person's address: not for everyone who may read the state.
+                endpoint=pulumi.Output.secret(args.email),
+                opts=child_opts,
             )
 
         self.arn = topic.arn

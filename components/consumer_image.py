@@ -72,7 +72,7 @@ class ConsumerImage(pulumi.ComponentResource):
                 {
                     "address": repository.repository_url,
                     "username": login.user_name,
-                    "password": login.password,
+                    "password": pulumi.Output.secret(login.password),
                 }
             ],
             push=False,

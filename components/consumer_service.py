@@ -167,7 +167,7 @@ class ConsumerService(pulumi.ComponentResource):
 
 def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:
     statements = [
-        allow(["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], args.table.table_arn),
+        allow(["dynamodb:Scan", "dynamodb:GetItem"], args.table.table_arn),
         allow(["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], args.leases.table_arn),
     ]
     if not args.slots.queues:
@@ -175,15 +175,7 @@ def _task_statements(args: ConsumerServiceArgs) -> Sequence[Statement]:
     # LeadingKeys: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
     watermarks = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["statecast:watermark:*"]}}
     return [
-        allow(
-            [
-                "sqs:ReceiveMessage",
-                "sqs:DeleteMessage",
-                "sqs:ChangeMessageVisibility",
-                "sqs:GetQueueAttributes",
-            ],
-            [queue.arn for queue in args.slots.queues],
-        ),
+        allow(["sqs:ReceiveMessage", "sqs:DeleteMessage"], [queue.arn for queue in args.slots.queues]),
         *statements,
         allow(["dynamodb:UpdateItem"], args.table.table_arn, watermarks),
     ]

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,19 +67,26 @@ class Emulator:
     Args:
         folder: takes its log (`emulator.log`) and its temporary files; must exist.
         region: AWS region of what it does on its own account.
+        variables: more of the variables that ministack is configured by.
+        module: what is run, if it is not ministack itself.
     """
 
-    def __init__(self, folder: Path, region: str) -> None:
+    def __init__(
+        self, folder: Path, region: str, variables: Mapping[str, str] | None = None, module: str = "ministack"
+    ) -> None:
         self._log = folder / "emulator.log"
         self._temporary = folder / "emulator"
         self._region = region
+        self._variables = variables or {}
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
     @property
     def account(self) -> Account:
         """How to speak to it, once started."""
-        return Account(f"http://{HOST}:{self._port}", self._region)
+        scheme = "https" if "USE_SSL" in self._variables else "http"
+        return Account(f"{scheme}://{HOST}:{self._port}", self._region)
 
     def start(self) -> None:
         """Start it on a free port; `wait` until it answers."""
@@ -86,13 +94,14 @@ class Emulator:
         self._temporary.mkdir(exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ministack"],
+                [sys.executable, "-m", self._module],
                 env={
                     "PATH": os.environ.get("PATH", os.defpath),
                     "TMPDIR": str(self._temporary),
                     "BIND_HOST": HOST,
                     "GATEWAY_PORT": str(self._port),
                     "MINISTACK_REGION": self._region,
+                    **self._variables,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pulumi_policy import Severity
+from pulumi_policy import PolicyResource, Severity
 
-from ..kinds import SERVICE, TASK_DEFINITION
+from ..kinds import ROLE, SERVICE, TASK_DEFINITION
 from ..rule import Fixes, Rule, rule
-from ..stack import Resource, value
+from ..stack import Resource, Stack, known, value
 
 Container = dict[str, Any]
 
@@ -76,6 +76,23 @@ def task_is_apart_from_host(task: Resource) -> Fixes:
     for setting, key in (("network_mode", "networkMode"), ("pid_mode", "pidMode"), ("ipc_mode", "ipcMode")):
         if value(task, key) == "host":
             yield f"set {setting} to another than host."
+
+
+@rule(Severity.HIGH, TASK_DEFINITION, answers="CKV_AWS_249")
+def task_has_a_role_of_its_own(task: PolicyResource, stack: Stack) -> Fixes:
+    """No task runs under the role by which ECS starts it, which reads its image and its secrets."""
+    given = [("taskRoleArn",), ("executionRoleArn",)]
+    own, of_ecs = ({role.urn for role in stack.referred(task, path, ROLE)} for path in given)
+    name, name_of_ecs = (known(task, *path) for path in given)
+    if own & of_ecs or (name and name == name_of_ecs):
+        yield "set task_role_arn to another role than execution_role_arn."
+
+
+@rule(Severity.MEDIUM, SERVICE, answers="CKV_AWS_332 ECS.10")
+def service_is_on_the_latest_platform(service: Resource) -> Fixes:
+    """Every service of Fargate runs on its latest platform: older ones are retired."""
+    if value(service, "platformVersion") not in (None, "", "LATEST"):
+        yield "set platform_version to LATEST, or leave it out."
 
 
 @rule(Severity.MEDIUM, SERVICE)

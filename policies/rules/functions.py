@@ -1,13 +1,13 @@
-"""Lambda functions: what they read, and what becomes of what they cannot handle."""
+"""Lambda functions: who calls them, what they read, and what becomes of what they cannot handle."""
 
 from functools import lru_cache
 
 from pulumi_policy import PolicyResource, Severity
 
-from ..kinds import ALIAS, FUNCTION, INVOCATION, QUEUE, STREAM_MAPPING
+from ..kinds import ALIAS, FUNCTION, FUNCTION_URL, INVOCATION, PERMISSION, QUEUE, STREAM_MAPPING
 from ..queues import FAILURE_DESTINATIONS, queues_of, visibility_seconds
 from ..rule import Fixes, rule
-from ..stack import Stack, UndecidedError, is_set, known, value
+from ..stack import Resource, Stack, UndecidedError, is_set, known, value
 
 DEFAULT_TIMEOUT_SECONDS = 3
 
@@ -42,6 +42,31 @@ def function_is_bounded(function: PolicyResource, stack: Stack) -> Fixes:
             "set reserved_concurrent_executions, a dead_letter_config, or an on_failure destination of its "
             "event source mapping or of an aws.lambda_.FunctionEventInvokeConfig; or give its queue one."
         )
+
+
+@rule(
+    Severity.CRITICAL,
+    PERMISSION,
+    answers="LambdaFunctionPublicAccessProhibited CKV_AWS_301 CKV_AWS_364 Lambda.1",
+)
+def function_names_its_callers(permission: Resource) -> Fixes:
+    """No permission lets everyone call a function, or a service on just anyone's behalf.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
+    """
+    caller = str(value(permission, "principal"))
+    # Who may call a URL is the next rule's question.
+    limits = ("sourceArn", "sourceAccount", "principalOrgId", "functionUrlAuthType")
+    is_limited = any(is_set(permission, (limit,)) for limit in limits)
+    if (caller == "*" or caller.endswith(".amazonaws.com")) and not is_limited:
+        yield f"set source_arn to the ARN of what {caller} calls for, or name another principal."
+
+
+@rule(Severity.HIGH, FUNCTION_URL, answers="LambdaFunctionUrlAuth CKV_AWS_258")
+def function_url_is_authenticated(url: Resource) -> Fixes:
+    """No URL of a function is open to whoever knows it."""
+    if value(url, "authorizationType") != "AWS_IAM":
+        yield "set authorization_type to AWS_IAM."
 
 
 @lru_cache(maxsize=1)

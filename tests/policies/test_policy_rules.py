@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -114,6 +115,18 @@ def test_a_stack_without_faults_is_let_through(
     preview = project(GOOD, **aws).run("preview", "--policy-pack", PACK)
     assert preview.returncode == 0, preview.stdout
     assert "mandatory" not in preview.stdout
+
+
+def test_the_pack_is_usable_alone(
+    project: Callable[..., Project], aws: Mapping[str, str], tmp_path: Path
+) -> None:
+    """A copy of the folder, on plain resources, where nothing else of this project can be imported."""
+    pack = tmp_path / "elsewhere" / "policies"
+    shutil.copytree(PACK, pack, ignore=shutil.ignore_patterns("__pycache__"))
+    preview = project(BAD, **{**aws, "PYTHONPATH": ""}).run("preview", "--policy-pack", pack)
+    assert preview.returncode != 0
+    assert "'orders': give it a redrive_policy" in preview.stdout
+    assert "failed and proves nothing" not in preview.stdout
 
 
 def test_a_rule_that_fails_for_whatever_reason_blocks_and_names_itself(

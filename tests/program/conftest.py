@@ -105,8 +105,8 @@ class Cloud(mocks.Mocks):
 class Recorder(mocks.MockMonitor):
     """A monitor that keeps what is registered."""
 
-    def __init__(self, evaluation: Evaluation) -> None:
-        super().__init__(Cloud())
+    def __init__(self, evaluation: Evaluation, cloud: Cloud) -> None:
+        super().__init__(cloud)
         self._evaluation = evaluation
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
@@ -141,12 +141,13 @@ def evaluate(
     configuration: Mapping[str, Any] | None = None,
     stack: str = "test",
     into: Evaluation | None = None,
+    cloud: Cloud | None = None,
 ) -> Evaluation:
     """Run a program by itself and say what it registered."""
     evaluation = into or Evaluation()
     ROOT.set(None)
     set_all_config({key: _as_engine_gives(value) for key, value in (configuration or {}).items()})
-    configure(Settings("statecast", stack, monitor=Recorder(evaluation), dry_run=False))
+    configure(Settings("statecast", stack, monitor=Recorder(evaluation, cloud or Cloud()), dry_run=False))
     asyncio.new_event_loop().run_until_complete(run_in_stack(lambda: program() and None))
     return evaluation
 

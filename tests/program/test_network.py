@@ -1,9 +1,11 @@
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from components.network import Network, NetworkArgs
-from tests.program.conftest import Evaluation, evaluate
+from tests.program.conftest import REGION, Evaluation, evaluate
 
 ENDPOINT, SECURITY_GROUP = "aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/securityGroup:SecurityGroup"
 SUBNET, ROUTE, ROUTES = "aws:ec2/subnet:Subnet", "aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable"
@@ -126,3 +128,43 @@ def test_an_existing_vpc_and_its_own_kind_go_together(args: dict[str, Any]) -> N
         ValueError, match="give vpc_id and subnet_ids with kind 'existing', and with no other"
     ):
         network(**args)
+
+
+@pytest.mark.parametrize("stack", ["dev", "lambda", "pipe", "poll", "local"])
+def test_nothing_reaches_a_task_and_a_task_reaches_endpoints_alone(
+    program: Callable[[str], Evaluation], stack: str
+) -> None:
+    made = program(stack)
+
+    (service,) = made.of("aws:ecs/service:Service")
+    attached = service.inputs["networkConfiguration"]
+    assert attached["assignPublicIp"] is False
+    assert attached["securityGroups"] == ["statecast-network-tasks-id"]
+    assert attached["subnets"] == [f"statecast-network-private-{zone}-id" for zone in "ab"]
+    assert [subnet.name for subnet in made.of(SUBNET) if "mapPublicIpOnLaunch" in subnet.inputs] == []
+    # A rule may be a resource of its own, too: the last line finds none.
+    callers = {group.name: group.inputs["ingress"] for group in made.of(SECURITY_GROUP)}
+    assert callers == {
+        "statecast-network-tasks": [],
+        "statecast-network-endpoints": [{**HTTPS, "securityGroups": ["statecast-network-tasks-id"]}],
+    }
+    of_vpc = {token.removeprefix("aws:ec2/").partition(":")[0] for token in made.types if "aws:ec2/" in token}
+    assert of_vpc == {"vpc", "subnet", "securityGroup", "routeTable", "routeTableAssociation", "vpcEndpoint"}
+
+
+def test_there_is_an_endpoint_for_whatever_tasks_and_their_agent_may_call(
+    program: Callable[[str], Evaluation],
+) -> None:
+    made = program("dev")
+
+    endpoints = {each.inputs["serviceName"].rpartition(f"{REGION}.")[2] for each in made.of(ENDPOINT)}
+    called = {
+        action.partition(":")[0]
+        for role in ("statecast-tasks-role", "statecast-tasks-execution-role")
+        for statement in json.loads(made["aws:iam/rolePolicy:RolePolicy", f"{role}-policy"].inputs["policy"])[
+            "Statement"
+        ]
+        for action in statement["Action"]
+    }
+    # ECR has two, and an image's layers are in S3: https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
+    assert endpoints == (called - {"ecr"}) | {"ecr.api", "ecr.dkr", "s3"}

@@ -1,5 +1,7 @@
 import json
 
+from pulumi.runtime import rpc
+
 from components.alarm_topic import AlarmTopic, AlarmTopicArgs
 from components.change_topic import ChangeTopic
 from components.leases_table import LeasesTable, LeasesTableArgs
@@ -108,7 +110,7 @@ def test_an_address_is_subscribed_to_the_alarm_topic() -> None:
     assert made[SUBSCRIPTION, "alarms-email"].inputs == {
         "topic": topic_arn("alarms"),
         "protocol": "email",
-        "endpoint": "ops@example.com",
+        "endpoint": rpc.wrap_rpc_secret("ops@example.com"),
     }
 
 

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from tests.policies.case import Case, Cases
-from tests.policies.cases.parts import arn, function, unknown
+from tests.policies.cases.parts import arn, function, role, unknown
 
 RIGHT: dict[str, Any] = {
     "name": "right",
@@ -106,6 +106,50 @@ def what_is_not_known_yet(at: str) -> None:
 @apart.not_applicable
 def no_task(at: str) -> None:
     a_service(at)
+
+
+own_role = Cases("task-has-a-role-of-its-own")
+
+
+@own_role.fails("planned", "deployed")
+def one_role_for_both(at: str) -> None:
+    made, given = role(f"{at}role", "ecs-tasks").arn, "arn:aws:iam::123456789012:role/r"
+    task(f"{at}planned", [RIGHT], task_role_arn=made, execution_role_arn=made)
+    task(f"{at}deployed", [RIGHT], task_role_arn=given, execution_role_arn=given)
+
+
+@own_role.passes
+def a_role_for_each(at: str) -> None:
+    own, of_ecs = (role(f"{at}{name}", "ecs-tasks").arn for name in ("own", "of-ecs"))
+    task(f"{at}task", [RIGHT], task_role_arn=own, execution_role_arn=of_ecs)
+
+
+@own_role.not_applicable
+def no_role(at: str) -> None:
+    task(f"{at}task", [RIGHT])
+
+
+platform = Cases("service-is-on-the-latest-platform")
+
+
+@platform.fails("service")
+def an_old_platform(at: str) -> None:
+    aws.ecs.Service(f"{at}service", platform_version="1.3.0")
+
+
+@platform.passes
+def the_latest_platform(at: str) -> None:
+    aws.ecs.Service(f"{at}service", platform_version="LATEST")
+
+
+@platform.undecided("service")
+def a_platform_that_is_not_known_yet(at: str) -> None:
+    aws.ecs.Service(f"{at}service", platform_version=unknown(at))
+
+
+@platform.not_applicable
+def the_platform_left_to_aws(at: str) -> None:
+    aws.ecs.Service(f"{at}service")
 
 
 breaker = Cases("service-has-circuit-breaker")

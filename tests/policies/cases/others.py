@@ -132,3 +132,57 @@ def a_protection_that_is_not_known_yet(at: str) -> None:
 @protected.not_applicable
 def no_table(at: str) -> None:
     aws.sns.Topic(f"{at}topic")
+
+
+callers = Cases("function-names-its-callers")
+
+
+def _permission(name: str, **given: Any) -> None:
+    aws.lambda_.Permission(name, action="lambda:InvokeFunction", function="f", **given)
+
+
+@callers.fails("everyone", "service")
+def anyone_s_calls(at: str) -> None:
+    _permission(f"{at}everyone", principal="*")
+    _permission(f"{at}service", principal="s3.amazonaws.com")
+
+
+@callers.passes
+def callers_by_name(at: str) -> None:
+    _permission(f"{at}topic", principal="sns.amazonaws.com", source_arn=unknown(at))
+    _permission(f"{at}bucket", principal="s3.amazonaws.com", source_account=ACCOUNT)
+    _permission(f"{at}organization", principal="*", principal_org_id="o-1")
+    _permission(f"{at}account", principal=ACCOUNT)
+
+
+@callers.undecided("permission")
+def a_caller_that_is_not_known_yet(at: str) -> None:
+    _permission(f"{at}permission", principal=unknown(at))
+
+
+@callers.not_applicable
+def a_url_s_callers(at: str) -> None:
+    _permission(f"{at}permission", principal="*", function_url_auth_type="AWS_IAM")
+
+
+urls = Cases("function-url-is-authenticated")
+
+
+@urls.fails("url")
+def a_url_for_everyone(at: str) -> None:
+    aws.lambda_.FunctionUrl(f"{at}url", function_name="f", authorization_type="NONE")
+
+
+@urls.passes
+def a_url_by_identity(at: str) -> None:
+    aws.lambda_.FunctionUrl(f"{at}url", function_name="f", authorization_type="AWS_IAM")
+
+
+@urls.undecided("url")
+def a_url_that_is_not_known_yet(at: str) -> None:
+    aws.lambda_.FunctionUrl(f"{at}url", function_name="f", authorization_type=unknown(at))
+
+
+@urls.not_applicable
+def no_url(at: str) -> None:
+    aws.sns.Topic(f"{at}topic")
