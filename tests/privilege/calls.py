@@ -26,14 +26,21 @@ class Targets:
     dlq: str  # the slot's
     failures: str  # what forwarders gave up
     lost: str  # what the redriver gave up
+    unreaped: str  # what the reaper failed at
     other_queue_arn: str  # of no one here
+    archive: str
+    letter: str  # in the archive
     cluster: str
     service: str
     task: str
+    sick_task: str  # one more, to be stopped
+    other_cluster: str  # of no one here
+    other_task: str  # that runs there
     task_definition: str
     tasks_log: str
     lambda_log: str
     redriver_log: str
+    reaper_log: str
     api_log: str
     function: str
     pipe: str
@@ -130,6 +137,10 @@ def _delete(queue: str, client: Client) -> Any:
     return client("sqs").delete_message_batch(QueueUrl=queue, Entries=entries)
 
 
+def _archive(key: str, client: Client, at: Targets) -> Any:
+    return client("s3").put_object(Bucket=at.archive, Key=key, Body=b"{}", IfNoneMatch="*")
+
+
 def _publishes(by: str, log: Callable[[Targets], str] | None = None) -> list[Job]:
     """What whoever brings records of the stream to the topic needs."""
     return [
@@ -206,6 +217,32 @@ JOBS = [
         "sqs:GetQueueAttributes",
         lambda may, at: may("sqs").get_queue_attributes(QueueUrl=at.failures, AttributeNames=["All"]),
     ),
+    Job("reaper", "sqs:ReceiveMessage", lambda may, at: _receive(at.dlq, may)),
+    Job("reaper", "sqs:DeleteMessage", lambda may, at: _delete(at.dlq, may)),
+    Job(
+        "reaper",
+        "sqs:GetQueueAttributes",
+        lambda may, at: may("sqs").get_queue_attributes(QueueUrl=at.dlq, AttributeNames=["All"]),
+    ),
+    Job("reaper", "sqs:SendMessage", lambda may, at: _send(at.unreaped, may)),
+    Job(
+        "reaper",
+        "dynamodb:Scan",
+        lambda may, at: may("dynamodb").scan(TableName=at.leases, ConsistentRead=True),
+    ),
+    Job("reaper", "dynamodb:UpdateItem", lambda may, at: may("dynamodb").update_item(**_lease(at))),
+    Job(
+        "reaper",
+        "ecs:DescribeTasks",
+        lambda may, at: may("ecs").describe_tasks(cluster=at.cluster, tasks=[at.sick_task]),
+    ),
+    Job(
+        "reaper",
+        "ecs:StopTask",
+        lambda may, at: may("ecs").stop_task(cluster=at.cluster, task=at.sick_task),
+    ),
+    Job("reaper", "s3:PutObject", lambda may, at: _archive("00/job.json", may, at)),
+    Job("reaper", "logs:CreateLogStream logs:PutLogEvents", lambda may, at: _log(at.reaper_log, may)),
     *_writes("api"),
     Job(
         "api",
@@ -244,6 +281,7 @@ CALLS: Mapping[str, Call] = {
     "receive the failures": Call(lambda may, at: _receive(at.failures, may)),
     "send to what is lost": Call(lambda may, at: _send(at.lost, may)),
     "receive what is lost": Call(lambda may, at: _receive(at.lost, may)),
+    "receive what the reaper failed at": Call(lambda may, at: _receive(at.unreaped, may)),
     "list the queues": Call(lambda may, at: may("sqs").list_queues()),
     "make a queue": Call(lambda may, at: may("sqs").create_queue(QueueName="made-by-nobody")),
     # The topic's own policy denies it to all but the forwarders.
@@ -295,6 +333,12 @@ CALLS: Mapping[str, Call] = {
     "stop a task": Call(
         lambda may, at: may("ecs").stop_task(cluster=at.cluster, task=at.task), destroys=True
     ),
+    "stop a task of another cluster": Call(
+        lambda may, at: may("ecs").stop_task(cluster=at.other_cluster, task=at.other_task), destroys=True
+    ),
+    "look at a task of another cluster": Call(
+        lambda may, at: may("ecs").describe_tasks(cluster=at.other_cluster, tasks=[at.other_task])
+    ),
     "start a task": Call(
         lambda may, at: may("ecs").run_task(
             cluster=at.cluster,
@@ -306,10 +350,23 @@ CALLS: Mapping[str, Call] = {
     "scale the service": Call(
         lambda may, at: may("ecs").update_service(cluster=at.cluster, service=at.service, desiredCount=2)
     ),
+    "list the archive": Call(lambda may, at: may("s3").list_objects_v2(Bucket=at.archive)),
+    "read an archived letter": Call(lambda may, at: may("s3").get_object(Bucket=at.archive, Key=at.letter)),
+    "delete an archived letter": Call(
+        lambda may, at: may("s3").delete_object(Bucket=at.archive, Key=at.letter), destroys=True
+    ),
+    "archive a letter": Call(lambda may, at: _archive("00/refused.json", may, at)),
+    "archive a letter over plain HTTP": Call(
+        lambda may, at: _archive("00/plain.json", may, at), allowed="reaper", plain_http=True
+    ),
+    "open the archive to the public": Call(
+        lambda may, at: may("s3").delete_public_access_block(Bucket=at.archive), destroys=True
+    ),
     "read the tasks' log": Call(lambda may, at: may("logs").filter_log_events(logGroupName=at.tasks_log)),
     "write the tasks' log": Call(lambda may, at: _log(at.tasks_log, may)),
     "write the function's log": Call(lambda may, at: _log(at.lambda_log, may)),
     "write the redriver's log": Call(lambda may, at: _log(at.redriver_log, may)),
+    "write the reaper's log": Call(lambda may, at: _log(at.reaper_log, may)),
     "invoke the function": Call(
         lambda may, at: may("lambda").invoke(FunctionName=at.function, Payload='{"Records": []}')
     ),
@@ -371,6 +428,8 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "stop a task",
         "start a task",
         "scale the service",
+        "read an archived letter",
+        "archive a letter",
         "read the tasks' log",
         "write the tasks' log",
         "invoke the function",
@@ -403,6 +462,7 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "stop a task",
         "write the tasks' log",
         "write the redriver's log",
+        "write the reaper's log",
         "change the function",
     ],
     "pipe": [
@@ -427,6 +487,7 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "let anyone publish",
         "send to a slot's queue",
         "receive from a slot's queue",
+        "receive from a slot's DLQ",
         "receive what is lost",
         "scan the table",
         "get an item",
@@ -434,7 +495,40 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "scan the leases",
         "stop a task",
         "write the function's log",
+        "write the reaper's log",
         "invoke the function",
+    ],
+    "reaper": [
+        "send to a slot's queue",
+        "receive from a slot's queue",
+        "send to a slot's DLQ",
+        "receive from a slot's DLQ over plain HTTP",
+        "empty a slot's DLQ",
+        "receive the failures",
+        "send to what is lost",
+        "receive what the reaper failed at",
+        "publish a change",
+        "publish an alarm",
+        "switch an alarm off",
+        "scan the table",
+        "get an item",
+        "update an item",
+        "delete an item",
+        "delete a lease",
+        "read the stream",
+        "stop a task of another cluster",
+        "look at a task of another cluster",
+        "start a task",
+        "scale the service",
+        "list the archive",
+        "read an archived letter",
+        "delete an archived letter",
+        "archive a letter over plain HTTP",
+        "open the archive to the public",
+        "read the tasks' log",
+        "write the redriver's log",
+        "invoke the function",
+        "take on the tasks' role",
     ],
     "api": [
         "scan the table",
@@ -487,6 +581,9 @@ REFUSED: Mapping[str, Sequence[str]] = {
         "scan the leases",
         "read the stream",
         "stop a task",
+        "list the archive",
+        "read an archived letter",
+        "archive a letter",
         "read the tasks' log",
         "invoke the function",
         "encrypt by the alarms' key",

@@ -13,6 +13,7 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services.dynamodb_streams import _decode_iterator
 
 SESSION = re.compile(r"arn:(.+):sts::(\d+):assumed-role/(.+)/[^/]+")
+TASK = re.compile(r"(arn:.+:ecs:.+):task/(.+)/[^/]+")
 
 resolve_key = iam_evaluator._resolve_condition_key
 extract_action = iam_actions.extract_iam_action
@@ -20,10 +21,13 @@ extract_resource = iam_actions.extract_resource_arn
 
 
 def key(name: str, context: Any) -> Any:
-    """Of a role's session `aws:PrincipalArn` is the role's ARN, not the session's.
+    """Of a role's session `aws:PrincipalArn` is the role's ARN, not the session's. A task has a cluster.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
     """
+    if name.lower() == "ecs:cluster" and (task := TASK.fullmatch(context.resource_arn)):
+        return f"{task[1]}:cluster/{task[2]}"
     found = resolve_key(name, context)
     session = SESSION.fullmatch(found) if name.lower() == "aws:principalarn" and found else None
     return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else found
@@ -40,10 +44,13 @@ def action(service: str, *request: Any) -> str | None:
 
 
 def resource(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
-    """A stream's and a log's records have a resource, though it is not named as others are.
+    """A stream's and a log's records, and a task, have a resource, though it is not named as others are.
+
+    Of several tasks it is the first, since the emulator decides on one.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
     """
     found = extract_resource(service, method, path, headers, body, *rest)
     if service == "dynamodbstreams":
@@ -52,6 +59,10 @@ def resource(service: str, method: str, path: str, headers: Any, body: bytes, *r
         return asked.get("StreamArn") or iterator.get("arn") or found
     if service == "logs" and (stream := json.loads(body or b"{}").get("logStreamName")):
         return f"{found}:log-stream:{stream}"
+    if service == "ecs":
+        asked = json.loads(body or b"{}")
+        if task := asked.get("task") or next(iter(asked.get("tasks", ())), None):
+            return task if task.startswith("arn:") else f"{found.replace(':cluster/', ':task/')}/{task}"
     return found
 
 

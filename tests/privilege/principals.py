@@ -41,6 +41,7 @@ PRINCIPALS: Mapping[str, Principal] = {
     "lambda": Principal("The Lambda forwarder.", role="statecast-lambda-role"),
     "pipe": Principal("The Pipe forwarder.", role="statecast-pipe-role"),
     "redriver": Principal("Publishes once more what the forwarders gave up.", role="statecast-redriver-role"),
+    "reaper": Principal("Archives dead letters and stops sick tasks.", role="statecast-reaper-role"),
     "api": Principal(
         "The function behind the write API of a laptop's stack.", role="statecast-api-function-role"
     ),

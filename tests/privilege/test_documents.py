@@ -174,6 +174,20 @@ def test_alarms_are_told_by_this_account_s_alarms(dev: Evaluation) -> None:
     assert decide(key, "kms:Decrypt", "*", "events.amazonaws.com") == "ImplicitDeny"
 
 
+@pytest.mark.parametrize("action", ["ecs:StopTask", "ecs:DescribeTasks"])
+def test_the_reaper_stops_tasks_of_the_one_cluster(dev: Evaluation, action: str) -> None:
+    """By the task's ARN and by `ecs:cluster`, each of which suffices to refuse."""
+    policy = dev[ROLE_POLICY, "statecast-reaper-role-policy"].inputs["policy"]
+    clusters = [ARNS["aws:ecs/cluster:Cluster"].format(name) for name in ("statecast-tasks", "other")]
+    own, others = clusters
+    task, others_task = (f"{cluster.replace(':cluster/', ':task/')}/1" for cluster in clusters)
+    assert decide(policy, action, task, ecs_cluster=own) == "Allow"
+    assert decide(policy, action, others_task, ecs_cluster=others) == "ImplicitDeny"
+    assert decide(policy, action, others_task, ecs_cluster=own) == "ImplicitDeny"
+    assert decide(policy, action, task, ecs_cluster=others) == "ImplicitDeny"
+    assert decide(policy, action, task) == "ImplicitDeny"
+
+
 @pytest.mark.parametrize("action", ["lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping"])
 def test_no_role_may_end_the_function_s_reading(stacks: Mapping[str, Evaluation], action: str) -> None:
     """The emulator lets anyone."""

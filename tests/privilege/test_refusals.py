@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from local.events import state_change
 from local.task_process import TaskProcess, get
 from tests.local.emulation import eventually
 from tests.privilege.calls import CALLS, JOBS, REFUSED, Call, Client, Job, Targets
@@ -69,10 +70,16 @@ def _targets(deployment: Deployment) -> Targets:
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    sqs = deployment.client("sqs")
+    ecs, sqs = deployment.client("ecs"), deployment.client("sqs")
     other = sqs.create_queue(QueueName="of-no-one-here")["QueueUrl"]
     described = deployment.client("dynamodbstreams").describe_stream(StreamArn=outputs["streamArn"])
     slot, service = outputs["slots"][0], deployment.made("statecast-tasks", "Service")
+    other_cluster = ecs.create_cluster(clusterName="of-no-one-here")["cluster"]["clusterArn"]
+    archive, letter = outputs["archive"], "00/letter.json"
+    deployment.client("s3").put_object(Bucket=archive, Key=letter, Body=b"{}")
+
+    def started(cluster: str) -> str:
+        return ecs.run_task(cluster=cluster, taskDefinition=service["taskDefinition"])["tasks"][0]["taskArn"]
 
     def arn(url: str) -> str:
         return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -90,15 +97,22 @@ def _targets(deployment: Deployment) -> Targets:
         dlq=slot["dlqUrl"],
         failures=deployment.made("statecast-redriver-failures", "Queue")["url"],
         lost=deployment.made("statecast-redriver-failures-dlq", "Queue")["url"],
+        unreaped=deployment.made("statecast-reaper-dlq", "Queue")["url"],
         other_queue_arn=arn(other),
+        archive=archive,
+        letter=letter,
         cluster=outputs["cluster"],
         service=outputs["service"],
         task=deployment.task,
+        sick_task=started(outputs["cluster"]),
+        other_cluster=other_cluster,
+        other_task=started(other_cluster),
         task_definition=service["taskDefinition"],
         tasks_log=outputs["logGroup"],
         lambda_log=deployment.made("statecast-lambda-logs", "LogGroup")["name"],
         api_log=deployment.made("statecast-api-function-logs", "LogGroup")["name"],
         redriver_log=deployment.made("statecast-redriver-logs", "LogGroup")["name"],
+        reaper_log=deployment.made("statecast-reaper-logs", "LogGroup")["name"],
         function=deployment.made("statecast-lambda", "Function")["name"],
         pipe=deployment.made("statecast-pipe", "Pipe")["name"],
         alarm=slot["alarmName"],
@@ -198,6 +212,50 @@ def state(task: TaskProcess) -> dict[str, Any]:
 
 def items(task: TaskProcess) -> dict[str, Any]:
     return json.loads(get(f"{task.row()['url']}/state/items") or b"{}")
+
+
+def test_the_reaper_archives_a_letter_stops_its_task_and_gives_the_slot_back(cast: Cast) -> None:
+    """The function under its role. The lease is as docs/message.md has it."""
+    at = cast.targets
+    dynamodb, ecs, s3, sqs = map(cast.client("admin"), ("dynamodb", "ecs", "s3", "sqs"))
+    lease = {
+        "slot": {"S": "00"},
+        "lease": {"S": "of the sick task"},
+        "task": {"S": at.sick_task},
+        "leasedAt": {"N": "0"},
+        "expiresAt": {"N": str(int(time.time() * 1000) + 600_000)},
+    }
+    dynamodb.put_item(TableName=at.leases, Item=lease)
+    letter = sqs.send_message(QueueUrl=at.dlq, MessageBody="not a change")
+
+    def left() -> list[str]:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = sqs.get_queue_attributes(QueueUrl=at.dlq, AttributeNames=names)["Attributes"]
+        return [found[name] for name in names]
+
+    def sick_task() -> dict[str, Any]:
+        (task,) = ecs.describe_tasks(cluster=at.cluster, tasks=[at.sick_task])["tasks"]
+        return task
+
+    call_reaper(cast, {"source": "aws.events"})
+    # Its run each minute may be at it, too.
+    eventually(lambda: left() == ["0", "0"] and sick_task()["desiredStatus"] == "STOPPED")
+    assert sick_task()["stoppedReason"].startswith("statecast reaper: it did not apply ")
+    key = f"00/{letter['MessageId']}.json"
+    archived = json.load(s3.get_object(Bucket=at.archive, Key=key)["Body"])
+    assert (archived["why"], archived["task"]) == ("sick-task", at.sick_task)
+    assert archived["message"]["Body"] == "not a change"
+
+    call_reaper(cast, state_change(sick_task()))
+    slot = dynamodb.get_item(TableName=at.leases, Key={"slot": {"S": "00"}}, ConsistentRead=True)["Item"]
+    assert "lease" not in slot and "freedAt" in slot
+
+
+def call_reaper(cast: Cast, event: Mapping[str, Any]) -> None:
+    """Call the reaper's function, and wait for it."""
+    name = cast.deployment.made("statecast-reaper", "Function")["name"]
+    answer = cast.client("admin")("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+    assert "FunctionError" not in answer, answer["Payload"].read().decode()
 
 
 def test_another_topic_delivers_nothing_to_a_slot(cast: Cast) -> None:
