@@ -81,6 +81,8 @@ class Cloud(mocks.Mocks):
         match args.typ:
             case "aws:sqs/queue:Queue":
                 outputs["url"] = f"https://sqs/{args.name}"
+            case "aws:ecs/cluster:Cluster":
+                outputs["arn"] = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{args.name}"
             case "aws:s3/bucket:Bucket":
                 outputs |= {"bucket": args.name, "arn": f"arn:aws:s3:::{args.name}"}
             case "aws:dynamodb/table:Table":

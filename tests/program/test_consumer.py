@@ -304,7 +304,7 @@ def test_the_service_deploys_by_turns_and_rolls_back() -> None:
     made = service()
 
     assert made[SERVICE, "tasks"].inputs == {
-        "cluster": arn("ecs", "tasks"),
+        "cluster": arn("ecs", "cluster/tasks"),
         "taskDefinition": arn("ecs", "tasks"),
         "launchType": "FARGATE",
         "desiredCount": 2,

@@ -25,7 +25,7 @@ def arn(service: str, name: str) -> str:
 
 
 ALARMS, DLQ = arn("sns", "statecast-alarms"), arn("sqs", f"{NAME}-dlq")
-CLUSTER = arn("ecs", "statecast-tasks")
+CLUSTER = arn("ecs", "cluster/statecast-tasks")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_its_role_may_do_this_and_nothing_else(made: Evaluation) -> None:
     assert tasks == {
         "Effect": "Allow",
         "Action": ["ecs:DescribeTasks", "ecs:StopTask"],
-        "Resource": f"{CLUSTER}/*",
+        "Resource": arn("ecs", "task/statecast-tasks/*"),
         "Condition": {"ArnEquals": {"ecs:cluster": CLUSTER}},
     }
     assert archive == {
