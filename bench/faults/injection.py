@@ -20,8 +20,8 @@ from bench.stack import Stack
 from bench.writer import now_ms
 from local.stack import LocalStack
 
-RETRY_S = 20.0
-"""What failed may be tried again as late as this after it would succeed: the consumer's longest delay."""
+RETRY_S = 8.0
+"""What failed may succeed as late as this after it could: the consumer's longest delay, and the call."""
 EXPIRY_S = 6.0
 """How long the lease of a task that was killed goes on."""
 HIDDEN_S = 10.0

@@ -134,7 +134,7 @@ class Reader:
     def _read(self) -> None:
         """Scan to the end, in segments side by side, unless `close` comes first."""
         began = steady()
-        ended: list[tuple[int, int]] = []
+        ended: list[tuple[int, int, float]] = []
         count = self._segments
         threads = [
             Thread(target=self._read_segment, args=(number, count, ended), daemon=True)
@@ -150,23 +150,29 @@ class Reader:
         if len(ended) < count:
             raise RuntimeError(f"{count - len(ended)} of {count} segments of the table were not read")
         self._take(lambda: self._replica.end_scan(self._scan, now_ms()))
-        size, unversioned = (sum(of) for of in zip(*ended, strict=True))
+        sizes, unversioned, lost = zip(*ended, strict=True)
         seconds = steady() - began
-        self._segments = segments(size)
-        polling = self.mode == "poll"
-        self._due = began + max(POLL_SECONDS, POLL_SCANS * seconds) if polling else self._rescan_due()
+        self._segments = segments(sum(sizes))
+        # How long failed tries took is no measure of the table: the next poll would wait for five times that.
+        between = max(POLL_SECONDS, POLL_SCANS * (seconds - max(lost)))
+        self._due = began + between if self.mode == "poll" else self._rescan_due()
         if self._purpose != "poll":
-            told = {"items": len(self._replica), "unversioned": unversioned, "seconds": round(seconds, 3)}
+            told = {
+                "items": len(self._replica),
+                "unversioned": sum(unversioned),
+                "seconds": round(seconds, 3),
+            }
             write([event_line(f"{self._purpose} complete", **self._who, **told)])
 
-    def _read_segment(self, number: int, count: int, ended: list[tuple[int, int]]) -> None:
-        size = unversioned = 0
-        for changes in self._pages(number, count):
+    def _read_segment(self, number: int, count: int, ended: list[tuple[int, int, float]]) -> None:
+        size, unversioned, lost = 0, 0, 0.0
+        for changes, lost_here in self._pages(number, count):
+            lost += lost_here
             known = [change for change in changes if change]
             self._take(lambda known=known: self._replica.page(self._scan, known))
             size += sum(len(change.item or "") for change in known)
             unversioned += len(changes) - len(known)
-        ended.append((size, unversioned))
+        ended.append((size, unversioned, lost))
 
     def _take(self, find: Callable[[], list[Change]]) -> None:
         """Take in what a page, or the scan's end, says, and account for what was news."""
@@ -180,11 +186,15 @@ class Reader:
             self.polled += len(news)
             write(polled_line(self._who, change, received_at, applied_at) for change in news)
 
-    def _pages(self, segment: int, count: int) -> Iterator[list[Change | None]]:
-        """A segment's pages, None for an item without a version; a page that fails is tried again."""
+    def _pages(self, segment: int, count: int) -> Iterator[tuple[list[Change | None], float]]:
+        """A segment's pages, None for an item without a version; a page that fails is tried again.
+
+        With each page the seconds that its failed tries took.
+        """
         start: dict[str, Any] = {}
+        lost = 0.0
         while not self._closed.is_set():
-            self.active_at = steady()
+            tried_at = self.active_at = steady()
             try:
                 page = self._dynamodb.scan(
                     TableName=self._settings.table,
@@ -196,12 +206,14 @@ class Reader:
             except CALL_ERRORS as error:
                 write([event_line("page not read", **self._who, reason=str(error))])
                 self._closed.wait(self.failures.add(error))
+                lost += steady() - tried_at
                 continue
             self.failures.clear()
             changes = [from_item(item) for item in page["Items"] if not _is_system(item)]
             start = {"ExclusiveStartKey": page.get("LastEvaluatedKey")}
             del page  # or it would be held while the next one is parsed
-            yield changes
+            yield changes, lost
+            lost = 0.0
             if start["ExclusiveStartKey"] is None:
                 return
 

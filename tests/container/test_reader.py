@@ -379,6 +379,18 @@ def test_a_table_that_takes_long_is_polled_a_fifth_of_the_time(monkeypatch: pyte
     assert began == [0, 10, 20]
 
 
+def test_a_poll_that_failed_at_first_does_not_put_off_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumer.failures.random.uniform", lambda low, high: 4)
+    table = Table(image("a", 1))
+    world = clocked(monkeypatch, World(table, *[nothing] * 40, variants=("poll",), slot_queue_urls=()))
+    world.push.late = True
+    table.answers = [{"Items": []}, THROTTLED, THROTTLED]
+    tried: list[float] = []
+    table.before = lambda: tried.append(world.now)
+    world.reader.run()
+    assert tried[:6] == [0, 1, 5, 9, 9, 10], "it took 8 s, of which the table took none"
+
+
 def test_a_reader_without_forwarders_polls_from_the_first_and_counts_no_fallback(
     monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
