@@ -1,66 +1,90 @@
 """The charts, as plotly figures. Colours of text and lines come from the page's style, light or dark."""
 
+from collections.abc import Iterable, Sequence
 from math import log10
-from textwrap import wrap
+from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from bench.published import PUBLISHED
+from bench.report import series
+from bench.report.series import Heat, Moment
+from bench.report.wording import DEADLINE_MS, figure
 from bench.result import Result
-from bench.statistics import VariantResult
 
 COLOURS = ("#3987d6", "#e07b39", "#2fa37c", "#a66fd0", "#c9a227")
 """Told apart in light and dark, and by the colour-blind."""
-PUBLISHED_COLOURS = ("#7d8894", "#98a2ad", "#b3bcc5")
-DEADLINE_MS = 2000
-"""What the article asks of a change: at every task in under two seconds."""
-LOGARITHMIC_TICKS = [step * 10**power for power in range(6) for step in (1, 2, 5)]
+PUBLISHED_COLOUR = "#8b96a1"
+FAULT_COLOUR = "#d9483b"
+SINCE = "s since the first measured write"
+ROW_PX, HEAD_PX, LABEL_PX = 24, 30, 112
 
 
 def hops(result: Result) -> go.Figure:
-    """Where the mean delivery spends its time, beside the published means."""
-    bars = [(name, _mean_hops(variant), COLOURS) for name, variant in result.variants.items()]
-    bars += [(one.name, one.parts, PUBLISHED_COLOURS) for one in PUBLISHED if one.parts]
-    figure = go.Figure()
-    for name, parts, colours in reversed(bars):
-        label, end = "<br>".join(wrap(name, 16)), 0.0
-        for (part, mean), colour in zip(parts.items(), colours, strict=False):
-            figure.add_bar(
-                x=[mean],
-                y=[label],
-                base=end,
-                orientation="h",
-                width=0.6,
-                marker_color=colour,
-                text=part,
-                textposition="inside",
-                insidetextanchor="middle",
-                textangle=0,
-                hovertemplate=f"{part}: {mean:.2f} ms<extra></extra>",
-            )
-            end += mean
-        figure.add_annotation(
-            x=end, y=label, text=f"<b>{end:.0f}</b>", showarrow=False, xanchor="left", xshift=4
+    """Where the mean delivery spends its time, hop after hop, beside the published means."""
+    chart, paths = go.Figure(), series.paths(result)
+    labels: dict[float, str] = {}
+    at = 0.0
+    own = dict(zip(result.variants, COLOURS, strict=False))
+    for path in paths:
+        colour = PUBLISHED_COLOUR if path.published else own[path.name]
+        chart.add_annotation(
+            x=0,
+            xref="paper",
+            xanchor="left",
+            xshift=8 - LABEL_PX,
+            y=at,
+            text=f"{path.name} <b>{figure(path.total if path.steps else None)}</b>",
+            font={"size": 12.5},
+            showarrow=False,
         )
-    figure.update_layout(
+        for step in path.steps:
+            at += 1
+            labels[at] = step.name
+            chart.add_bar(
+                x=[step.ms],
+                y=[at],
+                base=step.start,
+                orientation="h",
+                width=0.62,
+                marker_color=colour,
+                text=figure(step.ms),
+                textposition="outside",
+                textangle=0,
+                cliponaxis=False,
+                hovertemplate=f"{path.name}<br>{step.name}: {step.ms:.2f} ms<extra></extra>",
+            )
+        at += HEAD_PX / ROW_PX
+    plain(chart, x="mean, ms").update_layout(
         barmode="overlay",
         showlegend=False,
-        height=70 + 62 * len(bars),
-        uniformtext={"mode": "hide", "minsize": 11},
+        height=round(50 + ROW_PX * at),
+        margin={"l": LABEL_PX, "r": 8, "t": 0, "b": 44},
+        font={"size": 12.5},
     )
-    figure.update_xaxes(title="mean, ms", rangemode="tozero")
-    return plain(figure)
+    # Room for the figure beside the longest bar, on a telephone too.
+    end = max((path.total for path in paths), default=1)
+    chart.update_xaxes(range=[0, end * 1.22], automargin=False)
+    chart.update_yaxes(
+        tickvals=list(labels),
+        ticktext=list(labels.values()),
+        range=[at - 0.6, -0.6],
+        ticklabelstandoff=4,
+        showgrid=False,
+        automargin=False,
+    )
+    return chart
 
 
 def arrival(result: Result) -> go.Figure:
     """The share of deliveries that had been applied so many milliseconds after the write."""
-    figure = go.Figure()
+    chart = go.Figure()
     for (name, variant), colour in zip(result.variants.items(), COLOURS, strict=False):
         ordered = sorted(arrival.total for arrival in variant.arrivals)
         # Two hundred points draw the body; the last hundred deliveries are the tail, each a point of its own.
         count = len(ordered)
         ranks = sorted({*range(0, count, max(1, count // 200)), *range(max(0, count - 100), count)})
-        figure.add_scatter(
+        chart.add_scatter(
             x=[ordered[rank] for rank in ranks],
             y=[100 * (rank + 1) / count for rank in ranks],
             name=name,
@@ -68,48 +92,115 @@ def arrival(result: Result) -> go.Figure:
             line={"shape": "hv", "color": colour, "width": 2},
             hovertemplate="%{y:.1f} % within %{x} ms<extra>" + name + "</extra>",
         )
-    figure.add_vline(x=DEADLINE_MS, line={"dash": "dot", "width": 1.5, "color": "#888"})
+    chart.add_vline(x=DEADLINE_MS, line={"dash": "dot", "width": 1.5, "color": "#888"})
     # On a logarithmic axis a line is placed by its value, an annotation by the value's logarithm.
-    figure.add_annotation(x=log10(DEADLINE_MS), y=50, text="2 s", showarrow=False, xanchor="right", xshift=-4)
-    figure.update_xaxes(title="ms after the write (logarithmic)", type="log", tickvals=LOGARITHMIC_TICKS)
-    figure.update_yaxes(title="% applied", range=[0, 102])
-    return plain(figure)
+    chart.add_annotation(x=log10(DEADLINE_MS), y=50, text="2 s", showarrow=False, xanchor="right", xshift=-4)
+    totals = [one.total for variant in result.variants.values() for one in variant.arrivals]
+    chart.update_xaxes(**logarithmic([*totals, DEADLINE_MS]))
+    chart.update_yaxes(range=[0, 102])
+    return plain(chart, x="ms after the write (logarithmic)", y="% applied")
 
 
 def timeline(result: Result) -> go.Figure:
-    """How long each write took to its last task, over the run."""
-    figure = go.Figure()
-    begin = min((write.scheduled_at for write in result.observation.writes), default=0)
+    """How long each write took to its last task, over the run; the warm-up and what went wrong are marked."""
+    chart, first = go.Figure(), series.begin(result)
     for (name, variant), colour in zip(result.variants.items(), COLOURS, strict=False):
-        last: dict[int, int] = {}
-        for one in variant.arrivals:
-            at = one.write.scheduled_at - begin
-            last[at] = max(last.get(at, 0), one.total)
-        figure.add_scatter(
-            x=[at / 1000 for at in last],
-            y=list(last.values()),
-            name=name,
-            mode="markers",
-            marker={"color": colour, "size": 5},
-            hovertemplate="%{y} ms<extra>" + name + "</extra>",
+        measured = series.moments(variant.arrivals, first)
+        for of, symbol in ((series.warm_up(result, name), "circle-open"), (measured, "circle")):
+            told = f"{name}, warm-up" if symbol == "circle-open" else name
+            chart.add_scatter(
+                x=[one.at_s for one in of],
+                y=_logarithmic(of),
+                name=name,
+                legendgroup=name,
+                showlegend=symbol == "circle",
+                mode="markers",
+                marker={"color": colour, "size": 6, "symbol": symbol},
+                hovertemplate="%{y} ms<extra>" + told + "</extra>",
+            )
+        again = [one for one in measured if one.again]
+        lost = sorted({(loss.write.scheduled_at - first) / 1000 for loss in variant.lost})
+        _mark(
+            chart, f"{name}: received again", [one.at_s for one in again], _logarithmic(again), "circle-open"
         )
-    figure.update_xaxes(title="s since the first write", rangemode="tozero")
-    figure.update_yaxes(title="write → applied at the last task, ms", rangemode="tozero")
-    return plain(figure)
+        _mark(chart, f"{name}: lost", lost, [DEADLINE_MS] * len(lost), "x")
+    failed = [(write.scheduled_at - first) / 1000 for write in result.failed]
+    _mark(chart, "failed write", failed, [DEADLINE_MS] * len(failed), "triangle-down")
+    if result.observation.warm_up:
+        begun = min(write.scheduled_at for write in result.observation.warm_up)
+        chart.add_vrect(
+            x0=(begun - first) / 1000,
+            x1=0,
+            fillcolor=PUBLISHED_COLOUR,
+            opacity=0.13,
+            line_width=0,
+            layer="below",
+        )
+    chart.add_hline(y=DEADLINE_MS, line={"dash": "dot", "width": 1.5, "color": "#888"})
+    chart.add_annotation(
+        x=1, xref="paper", xanchor="right", y=log10(DEADLINE_MS), yanchor="top", text="2 s", showarrow=False
+    )
+    drawn = [ms for trace in chart.select_traces() for ms in trace.y or ()]
+    chart.update_yaxes(**logarithmic([*drawn, DEADLINE_MS]))
+    return plain(chart, x=SINCE, y="ms to the last task (logarithmic)")
 
 
-def _mean_hops(variant: VariantResult) -> dict[str, float]:
-    names = ("forward", "sns", "sqs", "apply")
-    if variant.ms["forward"].mean is None:
-        names = ("write_to_queue", "sqs", "apply")
-    if variant.ms["apply"].mean is None:  # a poll has no queue
-        names = ("write_to_applied",)
-    means = {name: variant.ms[name].mean for name in names}
-    return {name.replace("_", " "): mean for name, mean in means.items() if mean is not None}
+def tasks(result: Result) -> go.Figure:
+    """How late each task was at worst, over the run: a map for each variant, all in one scale."""
+    maps = {name: series.heat(result, variant) for name, variant in result.variants.items()}
+    rows = len(result.observation.tasks)
+    chart = make_subplots(
+        rows=len(maps), shared_xaxes=True, vertical_spacing=0.2 / len(maps), subplot_titles=list(maps)
+    )
+    for place, (name, of) in enumerate(maps.items(), 1):
+        chart.add_heatmap(
+            x=of.at_s,
+            y=of.tasks,
+            z=[[None if ms is None else log10(max(1, ms)) for ms in row] for row in of.worst],
+            customdata=of.worst,
+            coloraxis="coloraxis",
+            ygap=1,
+            hoverongaps=False,
+            hovertemplate="%{y}, %{x:.1f} s: %{customdata} ms at worst<extra>" + name + "</extra>",
+            row=place,
+            col=1,
+        )
+        _mark_lost(chart, of, place)
+    chart.update_annotations(x=0, xanchor="left", font_size=13)  # the titles
+    plain(chart).update_layout(
+        height=90 + len(maps) * (40 + max(40, 18 * rows)),
+        margin={"t": 28},
+        showlegend=False,
+        coloraxis={"colorscale": "Cividis", "colorbar": _scale(list(maps.values()))},
+    )
+    chart.update_xaxes(showgrid=False, zeroline=False)
+    chart.update_xaxes(title={"text": SINCE, "font": {"size": 13}}, row=len(maps), col=1)
+    chart.update_yaxes(type="category", autorange="reversed", showgrid=False, tickfont={"size": 11})
+    return chart
 
 
-def plain(figure: go.Figure) -> go.Figure:
-    """The figure in the manner of all: no frame, no fill, no zoom."""
+def logarithmic(values: Iterable[float]) -> dict[str, Any]:
+    """An axis for values above zero, with no more ticks than a telephone has room for."""
+    low, high = extent(values)
+    ticks = [step * 10**power for power in range(7) for step in ((1, 2, 5) if high < 300 * low else (1,))]
+    return {
+        "type": "log",
+        "tickvals": ticks,
+        "ticktext": [f"{tick:,}" for tick in ticks],
+        "tickangle": 0,
+        "ticklabelstandoff": 4,
+        "tickfont": {"size": 11.5},
+    }
+
+
+def extent(values: Iterable[float]) -> tuple[float, float]:
+    """The least and the greatest that a logarithmic scale can show."""
+    shown = [max(1.0, value) for value in values] or [1.0]
+    return min(shown), max(shown)
+
+
+def plain(figure: go.Figure, x: str = "", y: str = "") -> go.Figure:
+    """The figure in the manner of all: no frame, no fill, no zoom; with titles of its axes."""
     return (
         figure.update_layout(
             template="none",
@@ -120,6 +211,51 @@ def plain(figure: go.Figure) -> go.Figure:
             font={"family": "system-ui, sans-serif", "size": 13},
             hoverlabel={"font": {"color": "#fff"}},
         )
-        .update_xaxes(automargin=True, fixedrange=True)
-        .update_yaxes(automargin=True, fixedrange=True)
+        .update_xaxes(automargin=True, fixedrange=True, title={"text": x, "font": {"size": 13}})
+        .update_yaxes(automargin=True, fixedrange=True, title={"text": y, "font": {"size": 13}})
     )
+
+
+def _logarithmic(moments: Sequence[Moment]) -> list[int]:
+    # A logarithmic axis has neither zero nor what clocks that disagree make of less.
+    return [max(1, one.ms) for one in moments]
+
+
+def _mark(chart: go.Figure, name: str, x: Sequence[float], y: Sequence[float], symbol: str) -> None:
+    if x:
+        chart.add_scatter(
+            x=x,
+            y=y,
+            name=name,
+            mode="markers",
+            marker={"color": FAULT_COLOUR, "size": 11, "symbol": symbol, "line": {"width": 2}},
+            hovertemplate=f"{name}<extra></extra>",
+        )
+
+
+def _mark_lost(chart: go.Figure, of: Heat, row: int) -> None:
+    if of.lost:
+        chart.add_scatter(
+            x=[of.at_s[column] for column, _ in of.lost],
+            y=[of.tasks[task] for _, task in of.lost],
+            mode="markers",
+            marker={"color": FAULT_COLOUR, "size": 8, "symbol": "x"},
+            hovertemplate="%{y}, %{x:.1f} s: lost<extra></extra>",
+            row=row,
+            col=1,
+        )
+
+
+def _scale(maps: Sequence[Heat]) -> dict[str, Any]:
+    """The scale of colours, whose ticks are milliseconds."""
+    low, high = extent(ms for of in maps for row in of.worst for ms in row if ms is not None)
+    ticks = [tick for tick in logarithmic([low, high])["tickvals"] if low <= tick <= high]
+    if len(ticks) < 2:
+        ticks = [low, high]
+    return {
+        "title": {"text": "ms", "font": {"size": 13}},
+        "thickness": 10,
+        "outlinewidth": 0,
+        "tickvals": [log10(tick) for tick in ticks],
+        "ticktext": [f"{tick:,.0f}" for tick in ticks],
+    }

@@ -113,10 +113,11 @@ def operation_against_delivery(result: Result) -> go.Figure:
                 hovertemplate=f"A %{{x:.1f}} ms, A → B %{{y:.1f}} ms, %{{customdata}}, B works {work} ms"
                 f"<extra>{way}</extra>",
             )
-    logarithmic = {"type": "log", "tickvals": charts.LOGARITHMIC_TICKS}
-    chart.update_xaxes(title="operation in A, ms (logarithmic)", **logarithmic)
-    chart.update_yaxes(title="A → B, ms (logarithmic)", **logarithmic)
-    return charts.plain(chart).update_layout(height=460)
+    durations = [[at for trace in chart.select_traces() for at in trace[axis] or ()] for axis in "xy"]
+    chart.update_xaxes(**charts.logarithmic(durations[0]))
+    chart.update_yaxes(**charts.logarithmic(durations[1]))
+    titles = {"x": "operation in A, ms (logarithmic)", "y": "A → B, ms (logarithmic)"}
+    return charts.plain(chart, **titles).update_layout(height=460)
 
 
 def kilobytes(size: int) -> str:

@@ -1,30 +1,47 @@
 """`report.html`: one file, readable without a network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
 from bench.report.markup import chart, document, facts, section, table
-from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline
+from bench.report.wording import AWS_ONLY, COUNTS, answer, counts, figure, headline
 from bench.result import Result
 
 LOSSES_SHOWN = 200
 COLUMNS = ("mean", "p50", "p99", "max")
+NO_PRICES: Mapping[str, float] = MappingProxyType({})
+PATHS = "Means, one hop after the other. Grey: published, measured on AWS by others."
+MOMENTS = (
+    "Each mark is a write. Hollow on grey: the warm-up, which meets cold starts and is not measured. No "
+    "delivery tells of a cold start later in the run: it shows as a write that is late at all tasks."
+)
+HEAT = (
+    "A row for each task, by its slot and the beginning of its id; the colour is its latest delivery of the "
+    "period. Gaps: nothing was written then, or nothing came."
+)
 
 
-def page(result: Result) -> str:
-    """The report of a run."""
+def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
+    """The report of a run; the first sentence names the prices of the variants that are given one."""
     caveat = result.caveat
     sections = (
         section("Deliveries", "", _deliveries(result)),
-        section("Milliseconds", caveat, _milliseconds(result)),
-        section("Where the time goes", caveat, chart("hops", charts.hops(result))),
+        section("Where the time goes", _remark(PATHS, caveat), chart("hops", charts.hops(result))),
         section("How soon", caveat, chart("arrival", charts.arrival(result))),
-        section("Over the run", caveat, chart("timeline", charts.timeline(result))),
+        section("Over the run", _remark(MOMENTS, caveat), chart("timeline", charts.timeline(result))),
+        section("Task by task", _remark(HEAT, caveat), chart("tasks", charts.tasks(result))),
+        section("Milliseconds", caveat, _milliseconds(result)),
         section("Published figures", f"Measured on AWS, by others. {ARTICLE}.", _published()),
         section("Environment", "", table((), _environment(result), "prose")),
     )
-    return document(headline(result), caveat, result.notes, sections, passed=result.passed)
+    notes = (headline(result), *result.notes)
+    return document(answer(result, usd_a_month), caveat, notes, sections, passed=result.passed)
+
+
+def _remark(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
 
 
 def _deliveries(result: Result) -> str:

@@ -1,10 +1,14 @@
 """Sentences and figures, the same wherever they are printed."""
 
+from collections.abc import Mapping
+
 from bench.result import Result
 from bench.statistics import VariantResult
 
 AWS_ONLY = "AWS only"
 COUNTS = ("expected", "delivered", "lost", "duplicates", "out of order")
+DEADLINE_MS = 2000
+"""What the article asks of a change: at every task in under two seconds."""
 
 
 def counts(variant: VariantResult) -> tuple[str, ...]:
@@ -24,6 +28,36 @@ def figure(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def answer(result: Result, usd_a_month: Mapping[str, float]) -> str:
+    """Which variant, at what price, how late at worst.
+
+    Args:
+        result: the run.
+        usd_a_month: by variant, of those whose price is known.
+    """
+
+    def told(name: str) -> str:
+        price = f" for ${usd_a_month[name]:,.2f} a month" if name in usd_a_month else ""
+        return f"{name}{price}, {figure(worst[name])} ms"
+
+    lossy = [f"{name} lost {len(row.lost):,}" for name, row in result.variants.items() if row.lost]
+    losses = f"; {', '.join(lossy)}" if lossy else ""
+    worst = {
+        name: row.ms["write_to_applied"].max or 0
+        for name, row in result.variants.items()
+        if row.delivered and not row.lost
+    }
+    if not worst:
+        return f"No variant brought every write to every task{losses}."
+    best, *others = sorted(worst, key=worst.__getitem__)
+    rest = f"; {', '.join(map(told, others))}" if others else ""
+    least = "Least late at worst: " if others or lossy else "At worst: "
+    late = (
+        "" if worst[best] < DEADLINE_MS else f" The {DEADLINE_MS // 1000} s that are asked for were missed."
+    )
+    return f"{least}{told(best)} from a write to its last task{rest}{losses}.{late}"
 
 
 def headline(result: Result) -> str:

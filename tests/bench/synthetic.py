@@ -1,5 +1,6 @@
 """Writes and deliveries of a run that never took place."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.deliveries import Delivery
@@ -58,6 +59,7 @@ def result(
     converged: bool = True,
     cloud: str = "aws",
     aws_only: tuple[str, ...] = (),
+    warm_up: Sequence[Write] = (),
 ) -> Result:
     """The result of a run in both variants."""
     names = [f"task/{number}" for number in range(tasks)]
@@ -69,7 +71,7 @@ def result(
             variants=["lambda", "pipe"],
             tasks=names,
             tasks_at_end=names,
-            warm_up=[],
+            warm_up=list(warm_up),
             writes=writes,
             deliveries=deliveries,
             converged=converged,

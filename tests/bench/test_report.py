@@ -5,7 +5,8 @@ from io import StringIO
 from rich.console import Console
 
 from bench.report import page, show
-from bench.report.wording import headline
+from bench.report.charts import timeline
+from bench.report.wording import answer, headline
 from bench.result import Result
 from tests.bench.synthetic import delivery, result, write
 
@@ -47,7 +48,7 @@ def test_the_report_asks_for_nothing_from_a_network() -> None:
 
 def test_an_emulator_s_latency_is_called_that_beside_every_figure() -> None:
     told = sections(page(run()))
-    for title in ("Milliseconds", "Where the time goes", "How soon", "Over the run"):
+    for title in ("Milliseconds", "Where the time goes", "How soon", "Over the run", "Task by task"):
         assert f"Measured on an {EMULATOR}: {CAVEAT}." in told[title], title
     assert CAVEAT in printed(run())
 
@@ -91,3 +92,46 @@ def test_the_published_figures_stand_beside_ours() -> None:
 def test_what_others_wrote_cannot_break_the_page() -> None:
     one = replace(write(0), version=None, error="<script>alert(1)</script>")
     assert "<script>alert" not in page(result([one], []))
+
+
+def raced(lambda_ms: int, pipe_ms: int) -> Result:
+    one = write(0)
+    return result([one], [delivery(one, after=lambda_ms), delivery(one, "task/0", "pipe", pipe_ms)])
+
+
+def test_the_page_begins_with_the_variant_that_is_the_least_late_and_how_late_it_was() -> None:
+    told = "Least late at worst: pipe, 90 ms from a write to its last task; lambda, 100 ms."
+    assert answer(raced(100, 90), {}) == told
+    assert f"<h1>{told}</h1>" in page(raced(100, 90))
+
+
+def test_a_price_is_named_where_one_is_given_and_none_is_made_up() -> None:
+    assert "$" not in answer(raced(100, 90), {})
+    told = "pipe for $9.10 a month, 90 ms from a write to its last task; lambda, 100 ms."
+    assert told in answer(raced(100, 90), {"pipe": 9.1})
+
+
+def test_a_variant_that_lost_a_write_is_not_the_answer_however_soon_it_was() -> None:
+    one = write(0)
+    only_pipe = result([one], [delivery(one, "task/0", "pipe", 500)])
+    assert answer(only_pipe, {}) == (
+        "Least late at worst: pipe, 500 ms from a write to its last task; lambda lost 1."
+    )
+    assert answer(result([one], []), {}) == (
+        "No variant brought every write to every task; lambda lost 1, pipe lost 1."
+    )
+
+
+def test_an_answer_that_misses_the_deadline_says_so() -> None:
+    assert answer(raced(2000, 3000), {}).endswith("The 2 s that are asked for were missed.")
+    assert "missed" not in answer(raced(1999, 3000), {})
+
+
+def test_what_went_wrong_is_marked_on_the_timeline() -> None:
+    lost, failed = write(2), replace(write(1), version=None, error="throttled")
+    row = result([write(0), failed, lost], [replace(delivery(write(0)), receives=2)])
+    marks = {trace.name: list(trace.x) for trace in timeline(row).data if "x" in trace}
+    assert marks["lambda: received again"] == [0]
+    assert marks["lambda: lost"] == [2]
+    assert marks["failed write"] == [1]
+    assert "lambda: lost" not in {trace.name for trace in timeline(run()).data}
