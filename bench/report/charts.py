@@ -17,7 +17,7 @@ COLOURS = ("#3987d6", "#e07b39", "#2fa37c", "#a66fd0", "#c9a227")
 PUBLISHED_COLOUR = "#8b96a1"
 FAULT_COLOUR = "#d9483b"
 SINCE = "s since the first measured write"
-ROW_PX, HEAD_PX, LABEL_PX = 24, 30, 112
+ROW_PX, HEAD_PX, LABEL_PX, TITLE_PX = 24, 30, 112, 30
 
 
 def hops(result: Result) -> go.Figure:
@@ -103,10 +103,11 @@ def arrival(result: Result) -> go.Figure:
 
 def timeline(result: Result) -> go.Figure:
     """How long each write took to its last task, over the run; the warm-up and what went wrong are marked."""
-    chart, first = go.Figure(), series.begin(result)
+    chart, first, drawn = go.Figure(), series.begin(result), [DEADLINE_MS]
     for (name, variant), colour in zip(result.variants.items(), COLOURS, strict=False):
         measured = series.moments(variant.arrivals, first)
         for of, symbol in ((series.warm_up(result, name), "circle-open"), (measured, "circle")):
+            drawn += _logarithmic(of)
             told = f"{name}, warm-up" if symbol == "circle-open" else name
             chart.add_scatter(
                 x=[one.at_s for one in of],
@@ -140,17 +141,17 @@ def timeline(result: Result) -> go.Figure:
     chart.add_annotation(
         x=1, xref="paper", xanchor="right", y=log10(DEADLINE_MS), yanchor="top", text="2 s", showarrow=False
     )
-    drawn = [ms for trace in chart.select_traces() for ms in trace.y or ()]
-    chart.update_yaxes(**logarithmic([*drawn, DEADLINE_MS]))
+    chart.update_yaxes(**logarithmic(drawn))
     return plain(chart, x=SINCE, y="ms to the last task (logarithmic)")
 
 
 def tasks(result: Result) -> go.Figure:
     """How late each task was at worst, over the run: a map for each variant, all in one scale."""
     maps = {name: series.heat(result, variant) for name, variant in result.variants.items()}
-    rows = len(result.observation.tasks)
+    each = max(48, 18 * len(result.observation.tasks))
+    height = len(maps) * (each + TITLE_PX)
     chart = make_subplots(
-        rows=len(maps), shared_xaxes=True, vertical_spacing=0.2 / len(maps), subplot_titles=list(maps)
+        rows=len(maps), shared_xaxes=True, vertical_spacing=TITLE_PX / height, subplot_titles=list(maps)
     )
     for place, (name, of) in enumerate(maps.items(), 1):
         chart.add_heatmap(
@@ -168,7 +169,7 @@ def tasks(result: Result) -> go.Figure:
         _mark_lost(chart, of, place)
     chart.update_annotations(x=0, xanchor="left", font_size=13)  # the titles
     plain(chart).update_layout(
-        height=90 + len(maps) * (40 + max(40, 18 * rows)),
+        height=height + 50,
         margin={"t": 28},
         showlegend=False,
         coloraxis={"colorscale": "Cividis", "colorbar": _scale(list(maps.values()))},
@@ -228,7 +229,12 @@ def _mark(chart: go.Figure, name: str, x: Sequence[float], y: Sequence[float], s
             y=y,
             name=name,
             mode="markers",
-            marker={"color": FAULT_COLOUR, "size": 11, "symbol": symbol, "line": {"width": 2}},
+            marker={
+                "color": FAULT_COLOUR,
+                "size": 11,
+                "symbol": symbol,
+                "line": {"width": 2, "color": FAULT_COLOUR},
+            },
             hovertemplate=f"{name}<extra></extra>",
         )
 
@@ -239,7 +245,7 @@ def _mark_lost(chart: go.Figure, of: Heat, row: int) -> None:
             x=[of.at_s[column] for column, _ in of.lost],
             y=[of.tasks[task] for _, task in of.lost],
             mode="markers",
-            marker={"color": FAULT_COLOUR, "size": 8, "symbol": "x"},
+            marker={"color": FAULT_COLOUR, "size": 8, "symbol": "x", "line": {"width": 0}},
             hovertemplate="%{y}, %{x:.1f} s: lost<extra></extra>",
             row=row,
             col=1,
@@ -255,6 +261,10 @@ def _scale(maps: Sequence[Heat]) -> dict[str, Any]:
     return {
         "title": {"text": "ms", "font": {"size": 13}},
         "thickness": 10,
+        "lenmode": "pixels",
+        "len": 150,
+        "y": 1,
+        "yanchor": "top",
         "outlinewidth": 0,
         "tickvals": [log10(tick) for tick in ticks],
         "ticktext": [f"{tick:,.0f}" for tick in ticks],

@@ -113,9 +113,9 @@ def operation_against_delivery(result: Result) -> go.Figure:
                 hovertemplate=f"A %{{x:.1f}} ms, A → B %{{y:.1f}} ms, %{{customdata}}, B works {work} ms"
                 f"<extra>{way}</extra>",
             )
-    durations = [[at for trace in chart.select_traces() for at in trace[axis] or ()] for axis in "xy"]
-    chart.update_xaxes(**charts.logarithmic(durations[0]))
-    chart.update_yaxes(**charts.logarithmic(durations[1]))
+    warm = [each for each in result.measured if each.sent and each.state == "warm"]
+    chart.update_xaxes(**charts.logarithmic(each.sent.operation for each in warm if each.sent))
+    chart.update_yaxes(**charts.logarithmic(each.delivery for each in warm if each.delivery is not None))
     titles = {"x": "operation in A, ms (logarithmic)", "y": "A → B, ms (logarithmic)"}
     return charts.plain(chart, **titles).update_layout(height=460)
 
