@@ -2,10 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 
+from bench.pairing import Pairing
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
 from bench.report.markup import chart, document, facts, section, table
-from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline
+from bench.report.wording import (
+    AWS_ONLY,
+    COUNTS,
+    SIDE_BY_SIDE,
+    counts,
+    figure,
+    headline,
+    paired,
+    side_by_side,
+)
 from bench.result import Result
 
 LOSSES_SHOWN = 200
@@ -18,6 +28,7 @@ def page(result: Result) -> str:
     sections = (
         section("Deliveries", "", _deliveries(result)),
         section("Milliseconds", caveat, _milliseconds(result)),
+        *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("Where the time goes", caveat, chart("hops", charts.hops(result))),
         section("How soon", caveat, chart("arrival", charts.arrival(result))),
         section("Over the run", caveat, chart("timeline", charts.timeline(result))),
@@ -63,6 +74,13 @@ def _milliseconds(result: Result) -> str:
         for hop, took in result.entry_ms.items()
     ]
     return table(("", *COLUMNS), rows)
+
+
+def _side_by_side(of: Pairing, caveat: str) -> str:
+    rows = side_by_side(of)
+    return section(
+        "Side by side", " ".join(filter(None, (paired(of), caveat))), table(("", *SIDE_BY_SIDE), rows)
+    )
 
 
 def _published() -> str:
