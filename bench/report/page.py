@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from bench.bootstrap import STATISTICS
 from bench.pairing import Pairing
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
@@ -10,11 +11,13 @@ from bench.report.wording import (
     AWS_ONLY,
     COUNTS,
     SIDE_BY_SIDE,
+    SURE,
     counts,
     figure,
     headline,
     paired,
     side_by_side,
+    sure,
 )
 from bench.result import Result
 
@@ -28,6 +31,7 @@ def page(result: Result) -> str:
     sections = (
         section("Deliveries", "", _deliveries(result)),
         section("Milliseconds", caveat, _milliseconds(result)),
+        section("How sure", SURE, table(("", *STATISTICS), sure(result))),
         *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("Where the time goes", caveat, chart("hops", charts.hops(result))),
         section("How soon", caveat, chart("arrival", charts.arrival(result))),
