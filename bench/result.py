@@ -3,17 +3,22 @@
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from bench.bootstrap import LEVEL, RESAMPLES, Interval, intervals
+from bench.burst import Burst
 from bench.deliveries import POLL, Delivery
 from bench.environment import caveat
+from bench.errors import ExperimentError
+from bench.pairing import Pairing, pair
 from bench.statistics import (
     Arrival,
     Distribution,
@@ -35,11 +40,14 @@ class Observation:
     """What was seen of a run; `tasks` are those that were ready when it began.
 
     `aws_only` are the stack's variants that do not run where the run took place: nothing is asked of them.
-    `entry` is where the writes entered, and `appsync` what AppSync says that it took for them.
+    `entry` is where the writes entered, and `appsync` what AppSync says that it took for them. A burst has
+    no interval but steps, each with its own.
     """
 
     environment: dict[str, Any]
-    interval_s: float
+    preset: str | None
+    interval_s: float | None
+    burst: Burst | None
     variants: list[str]
     tasks: list[str]
     tasks_at_end: list[str]
@@ -54,11 +62,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class Result:
-    """What it amounts to: all that the reports draw on."""
+    """What it amounts to: all that the reports draw on.
+
+    `intervals` are of each variant's hops: how sure their mean, p50 and p99 are, milliseconds.
+    """
 
     observation: Observation
     arrivals: list[Arrival]
     variants: dict[str, VariantResult]
+    intervals: dict[str, dict[str, dict[str, Interval]]]
+    paired: Pairing | None
     lateness: Distribution
     warm_up: dict[str, int]
     notes: list[str]
@@ -98,7 +111,9 @@ class Result:
             "environment": self.observation.environment,
             "writes": len(acknowledged(self.observation.writes)),
             "tasks": len(self.observation.tasks),
+            "preset": self.observation.preset,
             "interval_s": self.observation.interval_s,
+            "burst": self.observation.burst and self.observation.burst.summary(),
             "failed_writes": [
                 {"write": write.number, "id": write.id, "kind": write.kind, "error": write.error}
                 for write in self.failed
@@ -107,11 +122,25 @@ class Result:
             "entry": self.observation.entry,
             "entry_ms": {hop: asdict(took) for hop, took in self.entry_ms.items()},
             "warm_up": self.warm_up,
-            "variants": {name: _row(variant) for name, variant in self.variants.items()},
+            "intervals": {"per_cent": LEVEL, "drawn_by": "write", "resamples": RESAMPLES},
+            "variants": {
+                name: {**_row(variant), "intervals": self.intervals[name]}
+                for name, variant in self.variants.items()
+            },
+            "paired": self.paired and self.paired.summary(),
             "aws_only": self.observation.aws_only,
             "converged": self.observation.converged,
             "notes": self.notes,
         }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A result in its folder: `summary.json` as it is, and each delivery."""
+
+    name: str
+    summary: dict[str, Any]
+    arrivals: list[Arrival]
 
 
 def conclude(observed: Observation) -> Result:
@@ -120,26 +149,38 @@ def conclude(observed: Observation) -> Result:
     sns_clock = not coarse_sns_clock(observed.deliveries)
     warm_up = expectations(observed.warm_up, observed.tasks, observed.variants)
     arrived = fulfilled(observed.warm_up, observed.deliveries)
+    variants = {
+        name: measure(name, observed.writes, observed.tasks, arrivals, sns_clock=sns_clock)
+        for name in observed.variants
+    }
     return Result(
         observation=observed,
         arrivals=arrivals,
-        variants={
-            name: measure(name, observed.writes, observed.tasks, arrivals, sns_clock=sns_clock)
-            for name in observed.variants
+        variants=variants,
+        intervals={
+            name: {hop: intervals(variant.by_write(hop)) for hop in variant.ms}
+            for name, variant in variants.items()
         },
+        paired=pair(variants, sns_clock=sns_clock),
         lateness=distribution(write.written_at - write.scheduled_at for write in observed.writes),
         warm_up={
             "writes": len(acknowledged(observed.warm_up)),
             "expected": len(warm_up),
             "delivered": len(warm_up & arrived),
         },
-        notes=list(_notes(observed, sns_clock=sns_clock)),
+        notes=list(_notes(observed, variants, sns_clock=sns_clock)),
     )
 
 
-def _notes(observed: Observation, *, sns_clock: bool) -> Iterator[str]:
+def _notes(observed: Observation, variants: dict[str, VariantResult], *, sns_clock: bool) -> Iterator[str]:
     if not sns_clock:
         yield "SNS gave whole seconds only: the hops forward and sns cannot be told (–)."
+    for name, variant in variants.items():
+        for hop, count in variant.negative.items():
+            yield (
+                f"{name}: {hop.replace('_', ' ')} came out negative {count} times: the clocks at its ends "
+                "disagree. It is counted as it is."
+            )
     left = set(observed.tasks) - set(observed.tasks_at_end)
     came = set(observed.tasks_at_end) - set(observed.tasks)
     if left or came:
@@ -171,15 +212,38 @@ def _row(variant: VariantResult) -> dict[str, Any]:
     }
 
 
+def load(folder: Path) -> Kept:
+    """A run's result as `save` kept it."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        with (folder / "deliveries.csv").open(newline="") as file:
+            arrivals = [_arrival(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError) as problem:
+        raise ExperimentError(f"{folder} holds no result of `bench run`: {problem}") from None
+    if lacks := [key for key in _COMPARED if key not in summary]:
+        raise ExperimentError(f"{folder} is of an older bench: its summary.json has no {', '.join(lacks)}")
+    return Kept(folder.resolve().name, summary, arrivals)
+
+
+def _arrival(row: Mapping[str, str]) -> Arrival:
+    told = {name: row[to_camel(name)] or None for name in (*_OF_WRITE[1:], *_OF_DELIVERY)}
+    # A poll tells of versions that it never saw: the write's own is not kept, and nothing asks for it.
+    write = {"number": row["write"], "error": None, **told}
+    return Arrival(_WRITE.validate_python(write), _DELIVERY.validate_python(told))
+
+
+_COMPARED = ("environment", "tasks", "interval_s", "burst", "entry", "variants")
+_WRITE, _DELIVERY = TypeAdapter(Write), TypeAdapter(Delivery)
 _OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at")
 _OF_DELIVERY = tuple(field.name for field in fields(Delivery))
 
 
-def save(result: Result, page: str, results: Path) -> Path:
-    """Write `summary.json`, `deliveries.csv` and `report.html`, and point `latest` at them."""
+def save(result: Result, reports: Mapping[str, str], results: Path) -> Path:
+    """Write `summary.json`, `deliveries.csv` and the reports by name, and point `latest` at them."""
     with folder_of(result.observation.environment["started"], results) as folder:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
-        (folder / "report.html").write_text(page)
+        for name, report in reports.items():
+            (folder / name).write_text(report)
         with (folder / "deliveries.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])

@@ -91,6 +91,14 @@ class VariantResult:
     negative: dict[str, int]
     arrivals: list[Arrival]
 
+    def by_write(self, hop: str) -> list[list[int]]:
+        """What the hop took at each task, of each write in the order of their numbers."""
+        values: defaultdict[int, list[int]] = defaultdict(list)
+        for arrival in self.arrivals if self.ms[hop].count else ():
+            if (took := arrival.took(hop)) is not None:
+                values[arrival.write.number].append(took)
+        return [values[number] for number in sorted(values)]
+
 
 def percentile(ordered: Sequence[Number], p: float) -> Number:
     """The nearest-rank percentile of values in ascending order, 0 < p ≤ 100."""
@@ -174,15 +182,15 @@ def measure(
 ) -> VariantResult:
     """A variant's row. Without an SNS clock the hops that begin or end there are empty."""
     own = [a for a in arrivals if a.delivery.forwarder == variant and a.delivery.task in tasks]
-    first: dict[Expectation, Arrival] = {}
+    first: dict[tuple[int, str], Arrival] = {}
     for arrival in own:
-        first.setdefault(arrival.expectation, arrival)
+        first.setdefault((arrival.write.number, arrival.delivery.task), arrival)
     expected = acknowledged(writes)
     lost = [
         Loss(write, task, variant)
         for write in expected
         for task in tasks
-        if Expectation(write.id, write.version or 0, task, variant) not in first
+        if (write.number, task) not in first
     ]
     took = {
         hop: [took for arrival in first.values() if (took := arrival.took(hop)) is not None]

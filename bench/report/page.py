@@ -3,10 +3,28 @@
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from bench.bootstrap import STATISTICS
+from bench.burst import Burst
+from bench.pairing import Pairing
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
 from bench.report.markup import chart, document, facts, section, table
-from bench.report.wording import AWS_ONLY, COUNTS, answer, counts, figure, headline
+from bench.report.wording import (
+    AWS_ONLY,
+    COUNTS,
+    SIDE_BY_SIDE,
+    STEP,
+    SURE,
+    answer,
+    counts,
+    figure,
+    headline,
+    knee,
+    paired,
+    side_by_side,
+    steps,
+    sure,
+)
 from bench.result import Result
 
 LOSSES_SHOWN = 200
@@ -28,11 +46,14 @@ def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
     caveat = result.caveat
     sections = (
         section("Deliveries", "", _deliveries(result)),
+        *([_burst(result.observation.burst, caveat)] if result.observation.burst else []),
         section("Where the time goes", _remark(PATHS, caveat), chart("hops", charts.hops(result))),
+        *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("How soon", caveat, chart("arrival", charts.arrival(result))),
         section("Over the run", _remark(MOMENTS, caveat), chart("timeline", charts.timeline(result))),
         section("Task by task", _remark(HEAT, caveat), chart("tasks", charts.tasks(result))),
         section("Milliseconds", caveat, _milliseconds(result)),
+        section("How sure", SURE, table(("", *STATISTICS), sure(result))),
         section("Published figures", f"Measured on AWS, by others. {ARTICLE}.", _published()),
         section("Environment", "", table((), _environment(result), "prose")),
     )
@@ -82,6 +103,17 @@ def _milliseconds(result: Result) -> str:
     return table(("", *COLUMNS), rows)
 
 
+def _side_by_side(of: Pairing, caveat: str) -> str:
+    rows = side_by_side(of)
+    return section(
+        "Side by side", " ".join(filter(None, (paired(of), caveat))), table(("", *SIDE_BY_SIDE), rows)
+    )
+
+
+def _burst(of: Burst, caveat: str) -> str:
+    return section("Knee", " ".join(filter(None, (knee(of), caveat))), table(STEP, steps(of)))
+
+
 def _published() -> str:
     rows = ((one.name, *(figure(value) for value in (one.mean, one.p50, one.p99))) for one in PUBLISHED)
     return table(("", "mean", "p50", "p99"), rows)
@@ -89,6 +121,8 @@ def _published() -> str:
 
 def _environment(result: Result) -> Iterable[Sequence[str]]:
     yield from facts(result.observation.environment)
-    yield "interval", f"{result.observation.interval_s} s"
+    yield "preset", result.observation.preset or "none"
+    if result.observation.interval_s:
+        yield "interval", f"{result.observation.interval_s} s"
     yield "late writes", f"p50 {figure(result.lateness.p50)} ms, at worst {figure(result.lateness.max)} ms"
     yield "warm-up (not measured)", ", ".join(f"{count} {name}" for name, count in result.warm_up.items())

@@ -1,14 +1,18 @@
 """Sentences and figures, the same wherever they are printed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from bench.bootstrap import LEVEL, STATISTICS, Interval
+from bench.burst import DEADLINE_MS, Burst
+from bench.pairing import Pairing
 from bench.result import Result
 from bench.statistics import VariantResult
 
 AWS_ONLY = "AWS only"
+SURE = f"{LEVEL} % intervals by bootstrap, drawn by write. None reaches past the worst that was seen."
+STEP = ("writes/s", "taken", "p50", "p99", "writer late p99", "lost", "failed")
+SIDE_BY_SIDE = ("pairs", "%", "p50", "p99", "max")
 COUNTS = ("expected", "delivered", "lost", "duplicates", "out of order")
-DEADLINE_MS = 2000
-"""What the article asks of a change: at every task in under two seconds."""
 
 
 def counts(variant: VariantResult) -> tuple[str, ...]:
@@ -58,6 +62,64 @@ def answer(result: Result, usd_a_month: Mapping[str, float]) -> str:
         "" if worst[best] < DEADLINE_MS else f" The {DEADLINE_MS // 1000} s that are asked for were missed."
     )
     return f"{least}{told(best)} from a write to its last task{rest}{losses}.{late}"
+
+
+def span(of: Interval | None) -> str:
+    """An interval to read."""
+    return "–" if of is None else " … ".join(f"{end:,.{abs(end) < 100:d}f}" for end in of)
+
+
+def sure(result: Result) -> Iterator[tuple[str, ...]]:
+    """A row for each variant's hop: the intervals of its `STATISTICS`."""
+    for name, hops in result.intervals.items():
+        for hop, of in hops.items():
+            if of:
+                yield f"{name}: {hop.replace('_', ' ')}", *(span(of[statistic]) for statistic in STATISTICS)
+
+
+def paired(of: Pairing) -> str:
+    """The pairing in a sentence."""
+    first = ", ".join(
+        f"{name} first at {100 * by.count / of.pairs:.1f} % (p50 by {figure(by.p50)} ms)"
+        if by.count
+        else f"{name} at none"
+        for name, by in of.ahead.items()
+    )
+    return (
+        f"On the very same writes, {of.hop.replace('_', ' ')}, {of.pairs:,} pairs: {first}; {of.second} − "
+        f"{of.first} p50 {figure(of.difference.p50)} ms ({LEVEL} %: {span(of.intervals.get('p50'))})."
+    )
+
+
+def side_by_side(of: Pairing) -> Iterator[tuple[str, ...]]:
+    """A row for each that came first, with how often and by how much, and for both at once."""
+    for name, by in of.ahead.items():
+        ms = (figure(value) for value in (by.p50, by.p99, by.max))
+        yield f"{name} first", f"{by.count:,}", f"{100 * by.count / of.pairs:.1f}", *ms
+    yield "at once", f"{of.tied:,}", f"{100 * of.tied / of.pairs:.1f}", "", "", ""
+
+
+def knee(of: Burst) -> str:
+    """Where the variant leaves its deadline, in a sentence."""
+    last = of.steps[-1]
+    held = f"{of.variant} holds {of.knee:g} writes/s" if of.knee else f"{of.variant} holds no step"
+    p99 = figure(last.write_to_applied.p99)
+    why = {
+        None: f"the last step (p99 {p99} ms): the knee is beyond",
+        "late": f"at {last.rate:g}/s p99 is {p99} ms, over {DEADLINE_MS:,} ms",
+        "lost": f"at {last.rate:g}/s it lost {last.lost:,} deliveries",
+        "entry": f"at {last.rate:g}/s the entry took {last.achieved:g}/s alone (p99 {p99} ms), so that step "
+        f"tells nothing of {of.variant}'s own limit",
+    }
+    return f"{held}; {why[last.ended_by]}."
+
+
+def steps(of: Burst) -> Iterator[tuple[str, ...]]:
+    """A row of `STEP` for each step."""
+    for step in of.steps:
+        took = step.write_to_applied
+        ms = (figure(value) for value in (took.p50, took.p99, step.lateness_p99))
+        yield f"{step.rate:g}", f"{step.achieved:g}", *ms, f"{step.lost:,}", f"{step.failed:,}"
 
 
 def headline(result: Result) -> str:
