@@ -99,6 +99,7 @@ def fleet(settings: Settings) -> None:
             lease_seconds=settings.lease_seconds,
             watermark_seconds=settings.watermark_seconds,
             rescan_seconds=settings.rescan_seconds,
+            traces_endpoint=settings.traces_endpoint,
             tasks_min=settings.tasks_min,
             tasks_max=settings.tasks_max,
             scaling_metric=settings.scaling_metric,

@@ -119,6 +119,10 @@ class Settings(BaseModel):
     lease_seconds: int = _whole(3, 120)
     watermark_seconds: int = _whole(1, 3_600)
     rescan_seconds: int = _whole(1, 86_400)
+    traces_endpoint: str = _text(
+        r"^$|^https://[\w.-]+(:443)?(/[\w./-]*)?$|^http://(127\.0\.0\.1|localhost):\d+$",
+        "an https URL on port 443, an http URL on loopback with its port, or empty for no traces",
+    )
 
     network: Literal["endpoints", "nat", "existing"] = Field(description="endpoints, nat or existing")
     vpc_id: str = _text(r"^$|^vpc-[0-9a-f]+$", "a VPC's id (vpc-…), or empty")

@@ -13,7 +13,7 @@ from botocore.httpsession import URLLib3Session
 from bench.errors import ExperimentError
 from bench.stack import Stack
 from bench.statistics import Distribution
-from bench.writer import WRITERS, traceparent
+from bench.writer import WRITERS
 
 PUT = """mutation ($id: ID!, $attributes: AWSJSON!, $writtenAt: Float, $traceparent: String) {
   put(id: $id, attributes: $attributes, writtenAt: $writtenAt, traceparent: $traceparent) { version }
@@ -39,14 +39,14 @@ class AppSyncEntry:
         self._signer = SigV4Auth(stack.credentials, "appsync", stack.region)
         self._http = URLLib3Session(timeout=TIMEOUT_S, max_pool_connections=WRITERS)
 
-    def put(self, item_id: str, value: int, written_at: int) -> int:
-        """Set `value`, the next version, the writer's clock and a trace of its own."""
+    def put(self, item_id: str, value: int, written_at: int, traceparent: str) -> int:
+        """Set `value`, the next version, the writer's clock and the write's trace context."""
         put = self._call(
             PUT,
             id=item_id,
             attributes=json.dumps({"value": value}),
             writtenAt=written_at,
-            traceparent=traceparent(),
+            traceparent=traceparent,
         )["put"]
         return int(put["version"])
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import appsync, environment, workload
+from bench import appsync, environment, traces, workload
 from bench.burst import Burst, StepResult, step_result
 from bench.deliveries import Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
@@ -60,6 +60,9 @@ def run(
         float, typer.Option(min=1, help="Seconds without news after which what is missing counts as lost.")
     ] = 60,
     keep_items: Annotated[bool, typer.Option(help="Leave the run's items in the table.")] = False,
+    traces_to: Annotated[
+        Path | None, typer.Option("--traces", help="A folder for the writes' traces, as OTLP JSON.")
+    ] = None,
 ) -> None:
     """Change items at a fixed interval, and account for every delivery to every task."""
     console = Console()
@@ -84,6 +87,10 @@ def run(
     folder = save(result, {"report.html": page(result), "report.md": markdown(result)}, RESULTS)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+    if traces_to:
+        spans = traces.of_run(observation.writes, observation.deliveries)
+        path = traces.save(spans, found.name, observation.environment["started"], traces_to)
+        console.print(f"Traces: {path}", soft_wrap=True)
     if not result.passed:
         raise typer.Exit(1)
 

@@ -24,7 +24,10 @@ WRITERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write as it went, clocks in Unix milliseconds. If it failed, it has an error and no version."""
+    """A write as it went, clocks in Unix milliseconds. If it failed, it has an error and no version.
+
+    A put's item carries the `traceparent`; a delete has none.
+    """
 
     number: int
     kind: Kind
@@ -34,12 +37,13 @@ class Write:
     scheduled_at: int
     written_at: int
     acknowledged_at: int
+    traceparent: str | None
 
 
 class Entry(Protocol):
     """Where writes enter the system."""
 
-    def put(self, item_id: str, value: int, written_at: int) -> int:
+    def put(self, item_id: str, value: int, written_at: int, traceparent: str) -> int:
         """Merge into an item or make it, and return its version."""
         ...
 
@@ -54,8 +58,8 @@ class TableEntry:
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
 
-    def put(self, item_id: str, value: int, written_at: int) -> int:
-        """Set `value`, the next version, the writer's clock and a trace of its own."""
+    def put(self, item_id: str, value: int, written_at: int, traceparent: str) -> int:
+        """Set `value`, the next version, the writer's clock and the write's trace context."""
         answer = self._dynamodb.update_item(
             TableName=self._table,
             Key={"id": {"S": item_id}},
@@ -67,7 +71,7 @@ class TableEntry:
             ExpressionAttributeValues={
                 ":now": {"N": str(written_at)},
                 ":one": {"N": "1"},
-                ":traceparent": {"S": traceparent()},
+                ":traceparent": {"S": traceparent},
                 ":value": {"N": str(value)},
             },
             ReturnValues="UPDATED_NEW",
@@ -84,8 +88,8 @@ class TableEntry:
         return int(answer["Attributes"]["version"]["N"]) + 1  # pyright: ignore[reportTypedDictNotRequiredAccess]
 
 
-def traceparent() -> str:
-    """The W3C trace context of a new trace."""
+def new_trace() -> str:
+    """The W3C trace context of a new trace, sampled: https://www.w3.org/TR/trace-context/."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
@@ -123,12 +127,14 @@ def write_on_schedule(
 
 def _write(planned: PlannedWrite, scheduled: int, entry: Entry) -> Write:
     version, error = None, None
+    traceparent = None if planned.kind == "delete" else new_trace()
     started = now_ms()
     try:
-        if planned.kind == "delete":
+        if traceparent is None:
             version = entry.delete(planned.id)
         else:
-            version = entry.put(planned.id, planned.number, started)
+            version = entry.put(planned.id, planned.number, started, traceparent)
     except (BotoCoreError, ClientError, ExperimentError) as problem:
         error = str(problem)
-    return Write(planned.number, planned.kind, planned.id, version, error, scheduled, started, now_ms())
+    clocks = scheduled, started, now_ms()
+    return Write(planned.number, planned.kind, planned.id, version, error, *clocks, traceparent)

@@ -43,6 +43,7 @@ class ConsumerServiceArgs:
     lease_seconds: int  # how long a task holds its slot without renewing
     watermark_seconds: int  # how often a watermark is written
     rescan_seconds: int  # how often a task reads the whole table again
+    traces_endpoint: str  # where traces are sent by OTLP over HTTP; empty for none
     tasks_min: int  # tasks that always run
     tasks_max: int  # tasks that may run at most
     scaling_metric: Literal["", "cpu", "memory"]  # what to track between the two: empty for nothing
@@ -215,6 +216,13 @@ def _container(args: ConsumerServiceArgs, log_group_name: pulumi.Output[str]) ->
         "STATECAST_RESCAN_SECONDS": str(args.rescan_seconds),
         "STATECAST_PORT": str(PORT),
     }
+    if args.traces_endpoint:
+        # https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+        environment |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": args.traces_endpoint,
+            "OTEL_SERVICE_NAME": "statecast",
+            "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={pulumi.get_stack()}",
+        }
     return {
         "name": "consumer",
         "image": args.image.uri,

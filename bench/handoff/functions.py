@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.handoff.plan import Message
-from bench.writer import now_ms
+from bench.writer import new_trace, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,9 @@ class Order:
     message: Message
     scheduled_at: int
     ordered_at: int
+    answered_at: int
     error: str | None
+    traceparent: str
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,17 @@ class Sender:
     def order(self, message: Message, scheduled_at: int) -> Order:
         """Have it hand a message over, and wait until it has."""
         ordered_at = now_ms()
-        return Order(message, scheduled_at, ordered_at, self._hand_over(message))
+        traceparent = new_trace()
+        error = self._hand_over(message, traceparent)
+        return Order(message, scheduled_at, ordered_at, now_ms(), error, traceparent)
 
-    def _hand_over(self, message: Message) -> str | None:
+    def _hand_over(self, message: Message, traceparent: str) -> str | None:
         event = {
             "id": message.id,
             "way": message.way,
             "size": message.size,
             "workMs": message.work_ms,
-            "traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+            "traceparent": traceparent,
         }
         try:
             answer = self.functions.invoke(FunctionName=self.arn, Payload=json.dumps(event))

@@ -3,18 +3,20 @@
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import environment
+from bench import environment, traces
 from bench.errors import ExperimentError
 from bench.handoff.functions import Order, Sender, restarting
 from bench.handoff.lines import HandoffLog, follow
 from bench.handoff.plan import PRESETS, WARM_UP_ROUNDS, Message, Preset, plan
 from bench.handoff.result import Observation, conclude, save
+from bench.handoff.traces import of_handoffs
 from bench.report.handoff import page, show
 from bench.run import CLOCK_MARGIN_MS, RESULTS, progress_bars
 from bench.stack import HandoffStack, find_handoff
@@ -44,6 +46,9 @@ def handoff(
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds without news after which what is missing counts as lost.")
     ] = 60,
+    traces_to: Annotated[
+        Path | None, typer.Option("--traces", help="A folder for the messages' traces, as OTLP JSON.")
+    ] = None,
 ) -> None:
     """Hand messages from one function to another in several ways: what A pays, and when B has them."""
     console = Console()
@@ -66,6 +71,10 @@ def handoff(
     folder = save(result, page(result), RESULTS)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+    if traces_to:
+        spans = of_handoffs(result.handoffs)
+        path = traces.save(spans, found.name, observation.environment["started"], traces_to)
+        console.print(f"Traces: {path}", soft_wrap=True)
     if not result.passed:
         raise typer.Exit(1)
 

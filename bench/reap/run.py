@@ -22,7 +22,7 @@ from bench.reap.findings import Look, Poisoned, Sickened, poison_run, problems, 
 from bench.result import folder_of
 from bench.run import RESULTS, tidied
 from bench.stack import Stack, find
-from bench.writer import TableEntry, now_ms
+from bench.writer import TableEntry, new_trace, now_ms
 
 LOOKS_PER_SECOND = 4
 WRITES_PER_SECOND = 5
@@ -190,7 +190,7 @@ def writing(stack: Stack, prefix: str) -> Iterator[Written]:
     def write() -> None:
         while not over.wait(1 / WRITES_PER_SECOND):
             item_id = f"{prefix}{written.count % KEYS}"
-            written.versions[item_id] = entry.put(item_id, written.count, now_ms())
+            written.versions[item_id] = entry.put(item_id, written.count, now_ms(), new_trace())
             written.count += 1
 
     with ThreadPoolExecutor(1) as threads:

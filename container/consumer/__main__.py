@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import boto3
@@ -14,6 +14,9 @@ from botocore.config import Config
 from consumer.server import make_server
 from consumer.settings import SettingError, Settings
 from consumer.task import Task
+
+if TYPE_CHECKING:
+    from consumer.traces import Traces
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
@@ -33,6 +36,8 @@ def main() -> int:
     Thread(target=answer, name="server", daemon=True).start()
     Thread(target=stop_when_told, args=(task,), name="stop", daemon=True).start()
     task.run()
+    if task.traces:
+        task.traces.close()
     return 0
 
 
@@ -66,7 +71,14 @@ def make_task(settings: Settings, arn: str) -> Task:
             parameter_validation=False,
         ),
     )
-    return Task(settings, arn, dynamodb, sqs)
+    return Task(settings, arn, dynamodb, sqs, start_traces(arn) if settings.traces else None)
+
+
+def start_traces(arn: str) -> "Traces":
+    """What sends the traces of a task."""
+    from consumer import traces  # noqa: PLC0415 - a task that sends none has no memory for the SDK
+
+    return traces.start(arn)
 
 
 if __name__ == "__main__":

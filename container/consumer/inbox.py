@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef, MessageTypeDef
 
+    from consumer.traces import Traces
+
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 BATCH = 10
 # A lease shows the newest few; more would say nothing else.
@@ -43,6 +45,7 @@ class Inbox:
         repairs: Repairs,
         sqs: "SQSClient",
         dynamodb: "DynamoDBClient",
+        traces: "Traces | None" = None,
     ) -> None:
         self.counted: Counter[tuple[str, Outcome]] = Counter()
         self.refused = self.confirmed = self.undeleted = 0
@@ -58,6 +61,7 @@ class Inbox:
         self._repairs = repairs
         self._sqs = sqs
         self._dynamodb = dynamodb
+        self._traces = traces
         self._poison: deque[tuple[float, Refusal]] = deque(maxlen=POISON_SHOWN)
         # By message, the latest last. Not for as long as the queue keeps a message but for twice that: what
         # others refuse is to be known for as long as it is anyone's poison.
@@ -91,6 +95,7 @@ class Inbox:
         received_at = now_ms()
         lines: list[str] = []
         done: list[DeleteMessageBatchRequestEntryTypeDef] = []
+        told: list[tuple[Delivery, Outcome, int]] = []
         for number, message in enumerate(messages):
             delivery = decode(message, self._settings.table)
             if isinstance(delivery, Refusal):
@@ -107,11 +112,16 @@ class Inbox:
             if outcome is not None:
                 self.applying.clear()
                 self.counted[delivery.forwarder, outcome] += 1
-                lines.append(delivery_line(self._who, delivery, outcome, received_at, now_ms()))
+                applied_at = now_ms()
+                lines.append(delivery_line(self._who, delivery, outcome, received_at, applied_at))
+                told.append((delivery, outcome, applied_at))
             done.append({"Id": str(number), "ReceiptHandle": message.get("ReceiptHandle", "")})
         write(lines)
         if done and self._lease.held():
             self._delete(done)
+        if self._traces:
+            for delivery, outcome, applied_at in told:
+                self._traces.delivered(self._lease.slot, delivery, outcome, applied_at)
 
     def poison(self) -> list[dict[str, Any]]:
         """Messages that were refused on their last receive, for as long as a queue keeps a message."""

@@ -55,6 +55,7 @@ class Delivery(NamedTuple):
     receives: int
     made_at: int
     written_at: int | None
+    traceparent: str | None
     sns_at: int
     sqs_sent_at: int
     sqs_first_received_at: int
@@ -91,7 +92,7 @@ def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
         envelope = json.loads(message["Body"])
         record, forwarder = _record(json.loads(envelope["Message"]), envelope)
         sns_at = _milliseconds(envelope["Timestamp"])
-        change, written_at = _change(record, table)
+        change, written_at, traceparent = _change(record, table)
         made_at = int(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000
     except _RefusedError as refused:
         reason, item_id = refused.reason, refused.item_id
@@ -107,6 +108,7 @@ def decode(message: Mapping[str, Any], table: str) -> Delivery | Refusal:
             receives,
             made_at,
             written_at,
+            traceparent,
             sns_at,
             sent_at,
             first_received_at,
@@ -132,7 +134,15 @@ def written_at_of(change: Change) -> int | None:
         return None
 
 
-def _change(record: Mapping[str, Any], table: str) -> tuple[Change, int | None]:
+def traceparent_of(change: Change) -> str | None:
+    """The trace context of the write that a put carries."""
+    try:
+        return json.loads(change.item)["traceparent"]["S"] if change.item else None
+    except (KeyError, TypeError):
+        return None
+
+
+def _change(record: Mapping[str, Any], table: str) -> tuple[Change, int | None, str | None]:
     source = record["eventSourceARN"]
     if f":table/{table}/" not in source:
         raise _RefusedError(f"a change of another table: {source}")
@@ -142,7 +152,7 @@ def _change(record: Mapping[str, Any], table: str) -> tuple[Change, int | None]:
         raise _RefusedError(f"the key 'id' is not of 1 to {MAX_ID_BYTES:,} bytes")
     event = record["eventName"]
     if event == "REMOVE":
-        return Change(item_id, _version(body["OldImage"], item_id) + 1, None), None
+        return Change(item_id, _version(body["OldImage"], item_id) + 1, None), None, None
     if event not in {"INSERT", "MODIFY"}:
         raise _RefusedError(f"eventName is {event!r}, not INSERT, MODIFY or REMOVE", item_id)
     image = body["NewImage"]
@@ -150,6 +160,7 @@ def _change(record: Mapping[str, Any], table: str) -> tuple[Change, int | None]:
     return (
         Change(item_id, _version(image, item_id), compact(image)),
         int(written_at["N"]) if written_at else None,
+        image.get("traceparent", {}).get("S"),
     )
 
 

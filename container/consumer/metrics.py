@@ -39,6 +39,11 @@ class TaskCollector(Collector):
         yield CounterMetricFamily("statecast_refused", "Receives of what cannot be applied", state["refused"])
         yield CounterMetricFamily("statecast_confirmed", "Puts read from the table", state["confirmed"])
         yield CounterMetricFamily("statecast_undeleted", "Handled, but kept by SQS", state["undeleted"])
+        if self._task.traces:
+            spans = CounterMetricFamily("statecast_spans", "Spans of the process", labels=["outcome"])
+            for outcome, count in self._task.traces.counted.items():
+                spans.add_metric([outcome], count)
+            yield spans
 
 
 def exposition(task: Task) -> bytes:

@@ -22,6 +22,8 @@ from consumer.watermark import Watermark
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from consumer.traces import Traces
+
 Mode = Literal["push", "poll"]
 Purpose = Literal["snapshot", "poll", "rescan"]
 Step = Literal["wait", "fall back", "poll", "return", "rescan"]
@@ -70,6 +72,7 @@ class Reader:
         watermark: Watermark,
         repairs: Repairs,
         changed: Callable[[], None],
+        traces: "Traces | None" = None,
     ) -> None:
         self.complete = False
         self.mode: Mode = "push" if settings.forwarders else "poll"
@@ -85,6 +88,7 @@ class Reader:
         self._watermark = watermark
         self._repairs = repairs
         self._changed = changed
+        self._traces = traces
         self._segments = MOST_SEGMENTS
         self._closed = Event()
 
@@ -185,6 +189,9 @@ class Reader:
             applied_at = now_ms()
             self.polled += len(news)
             write(polled_line(self._who, change, received_at, applied_at) for change in news)
+            if self._traces:
+                for change in news:
+                    self._traces.polled(self._who["slot"], change, applied_at)
 
     def _pages(self, segment: int, count: int) -> Iterator[tuple[list[Change | None], float]]:
         """A segment's pages, None for an item without a version; a page that fails is tried again.

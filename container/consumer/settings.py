@@ -15,7 +15,10 @@ class SettingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the task definition says. Durations are whole seconds."""
+    """What the task definition says. Durations are whole seconds.
+
+    `traces`: whether they are sent anywhere; where and how OpenTelemetry's exporter reads for itself.
+    """
 
     variants: tuple[str, ...]
     table: str
@@ -31,6 +34,7 @@ class Settings:
     rescan_seconds: int
     port: int
     metadata_uri: str
+    traces: bool
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -52,6 +56,7 @@ class Settings:
             rescan_seconds=_whole(environment, "STATECAST_RESCAN_SECONDS", 1, 86_400),
             port=_whole(environment, "STATECAST_PORT", 1, 65_535),
             metadata_uri=_text(environment, "ECS_CONTAINER_METADATA_URI_V4"),
+            traces=_is_url(environment, "OTEL_EXPORTER_OTLP_ENDPOINT"),
         )
         if not settings.variants or (POLL in settings.variants and settings.forwarders):
             given = list(settings.variants)
@@ -80,6 +85,13 @@ def _whole(environment: Mapping[str, str], name: str, least: int, most: int) -> 
     if not given.isdecimal() or not least <= int(given) <= most:
         raise SettingError(f"{name} is {given!r}: give a whole number from {least} to {most}")
     return int(given)
+
+
+def _is_url(environment: Mapping[str, str], name: str) -> bool:
+    given = environment.get(name, "")
+    if given and not given.startswith(("http://", "https://")):
+        raise SettingError(f"{name} is {given!r}: give an http or https URL, or leave it out")
+    return bool(given)
 
 
 def _texts(environment: Mapping[str, str], name: str, allowed: str) -> tuple[str, ...]:

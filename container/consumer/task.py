@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
+    from consumer.traces import Traces
+
 # So two renewals in a row may fail.
 RENEWALS_PER_TERM = 3
 
@@ -42,12 +44,23 @@ class Tenure(NamedTuple):
 
 
 class Task:
-    """All of the consumer but its HTTP server. `tenure` is None while no slot is held."""
+    """All of the consumer but its HTTP server. `tenure` is None while no slot is held.
 
-    def __init__(self, settings: Settings, arn: str, dynamodb: "DynamoDBClient", sqs: "SQSClient") -> None:
+    `traces` is None where none are sent.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        arn: str,
+        dynamodb: "DynamoDBClient",
+        sqs: "SQSClient",
+        traces: "Traces | None" = None,
+    ) -> None:
         self.arn = arn
         self.replica = Replica(settings.slot_retention_seconds, steady)
         self.tenure: Tenure | None = None
+        self.traces = traces
         self._settings = settings
         self._dynamodb = dynamodb
         self._sqs = sqs
@@ -193,6 +206,7 @@ class Task:
             watermark=watermark,
             repairs=repairs,
             changed=self._wake.set,
+            traces=self.traces,
         )
         inbox = None
         if settings.forwarders:
@@ -205,6 +219,7 @@ class Task:
                 repairs=repairs,
                 sqs=self._sqs,
                 dynamodb=dynamodb,
+                traces=self.traces,
             )
         return Tenure(who, lease, reader, watermark, repairs, inbox)
 

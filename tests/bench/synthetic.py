@@ -15,7 +15,9 @@ START = 1_700_000_000_123
 def write(number: int, item_id: str = "a", version: int | None = None, kind: Kind = "update") -> Write:
     """Write n, made n seconds after the start; without a version it has its number + 1."""
     at = START + 1000 * number
-    return Write(number, kind, item_id, number + 1 if version is None else version, None, at, at, at + 5)
+    version = number + 1 if version is None else version
+    trace = None if kind == "delete" else f"00-{number + 1:032x}-{number + 1:016x}-01"
+    return Write(number, kind, item_id, version, None, at, at, at + 5, trace)
 
 
 def delivery(

@@ -14,6 +14,7 @@ from bench.appsync import AppSyncEntry, latency
 from bench.errors import ExperimentError
 from bench.statistics import Distribution
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HOST = "abc.appsync-api.eu-south-1.amazonaws.com"
 
 
@@ -60,7 +61,7 @@ def api() -> Iterator[Api]:
 
 def test_a_put_is_signed_for_appsync_and_carries_the_writers_clock_and_a_trace(api: Api) -> None:
     api.answer = '{"data": {"put": {"version": 1.7E12}}}'
-    assert api.entry().put("a", 5, 1_700_000_000_000) == 1_700_000_000_000
+    assert api.entry().put("a", 5, 1_700_000_000_000, TRACE) == 1_700_000_000_000
 
     [((path, headers), body)] = api.asked
     assert (path, headers["Host"]) == ("/graphql", HOST)
@@ -69,8 +70,12 @@ def test_a_put_is_signed_for_appsync_and_carries_the_writers_clock_and_a_trace(a
     assert "host" in headers["Authorization"]
     assert headers["X-Amz-Security-Token"] == "session"
     variables = body["variables"]
-    assert variables.pop("traceparent").startswith("00-")
-    assert variables == {"id": "a", "attributes": '{"value": 5}', "writtenAt": 1_700_000_000_000}
+    assert variables == {
+        "id": "a",
+        "attributes": '{"value": 5}',
+        "writtenAt": 1_700_000_000_000,
+        "traceparent": TRACE,
+    }
     assert "put(id: $id," in body["query"]
 
 
@@ -95,7 +100,7 @@ def test_what_appsync_refuses_is_a_failed_write_made_once(
 ) -> None:
     api.status, api.answer = status, answer
     with pytest.raises(ExperimentError) as refused:
-        api.entry().put("a", 5, 1)
+        api.entry().put("a", 5, 1, TRACE)
     assert str(refused.value) == told
     assert len(api.asked) == 1
 

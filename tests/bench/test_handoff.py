@@ -71,8 +71,15 @@ class PretendHandoff:
         if error := self.fails(order):
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(error.encode())}
         now = time.time_ns() / 1e6
-        span = "00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01"
-        sent = {"event": "sent", "cold": False, "sentAt": now, "operation": 1.5, "parent": TRACE}
+        _, trace, _, _ = order["traceparent"].split("-")
+        span = f"00-{trace}-{'1' * 16}-01"
+        sent = {
+            "event": "sent",
+            "cold": False,
+            "sentAt": now,
+            "operation": 1.5,
+            "parent": order["traceparent"],
+        }
         if not self.silent(order):
             self._log("sender-logs", order, sent | {"traceparent": span})
         received = {"event": "received", "cold": self.cold, "receivedAt": now + 4, "handledAt": now + 5}
@@ -302,7 +309,7 @@ def received(id_: str, *, at: float = 110.0, cold: bool = False) -> Received:
 
 
 def order(id_: str, way: str = "sns", size: int = 1024, work_ms: int = 0, number: int = 0) -> Order:
-    return Order(Message(number, id_, way, size, work_ms), 10, 12, None)
+    return Order(Message(number, id_, way, size, work_ms), 10, 12, 15, None, TRACE)
 
 
 def concluded(orders: list[Order], *told: Sent | Received, cloud: str = "aws") -> HandoffResult:

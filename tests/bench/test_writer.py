@@ -21,8 +21,10 @@ class Entry:
     def __init__(self, first: threading.Event | None = None) -> None:
         self.first = first
         self.written_at: list[int] = []
+        self.traces: list[str] = []
 
-    def put(self, item_id: str, value: int, written_at: int) -> int:
+    def put(self, item_id: str, value: int, written_at: int, traceparent: str) -> int:
+        self.traces.append(traceparent)
         self.written_at.append(written_at)
         if value == 0 and self.first:
             assert self.first.wait(10)
@@ -93,12 +95,20 @@ class Table:
 
 def test_a_put_raises_the_version_from_the_clock_and_carries_clock_and_trace() -> None:
     table = Table({"Attributes": {"version": {"N": "8"}}})
-    assert TableEntry(table, "state").put("a", 5, 1_700_000_000_000) == 8  # pyright: ignore[reportArgumentType]
+    assert TableEntry(table, "state").put("a", 5, 1_700_000_000_000, "trace") == 8  # pyright: ignore[reportArgumentType]
     names, values = table.asked["ExpressionAttributeNames"], table.asked["ExpressionAttributeValues"]
     assert table.asked["UpdateExpression"].startswith("SET #version = if_not_exists(#version, :now) + :one, ")
     assert names == {f"#{name}": name for name in ("version", "writtenAt", "traceparent", "value")}
     assert values[":now"] == {"N": "1700000000000"}
-    version, trace, span, flags = values[":traceparent"]["S"].split("-")
+    assert values[":traceparent"] == {"S": "trace"}
+
+
+def test_each_put_has_a_trace_of_its_own_and_a_delete_none() -> None:
+    entry = Entry()
+    writes = write_on_schedule(PLAN, 0.001, entry, lambda: None)
+    assert [write.traceparent for write in writes] == [*entry.traces, None, None]
+    assert len(set(entry.traces)) == 2
+    version, trace, span, flags = entry.traces[0].split("-")
     assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
 
 

@@ -4,9 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -22,6 +24,7 @@ from tests.container.conftest import (
     free_port,
 )
 from tests.container.messages import record
+from tests.otlp import receiving
 
 MakeSpine = Callable[..., Spine]
 LATE_MS = late_after_ms(WATERMARK_SECONDS)
@@ -409,6 +412,72 @@ def test_metrics_are_in_prometheus_text_format(make_spine: MakeSpine) -> None:
     ):
         assert line in lines
     assert any(line.startswith('statecast_watermark_lag_seconds{forwarder="lambda"} ') for line in lines)
+
+
+def test_a_change_is_one_trace_whose_spans_are_the_hops_of_its_line(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    spine.forward_by_lambda()
+    spine.forward_by_pipe()
+    with receiving() as receiver:
+        tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_SERVICE_NAME": "statecast"}
+        first, second = spine.consumer(**tracing).ready(), spine.consumer(**tracing).ready()
+        trace, write = uuid4().hex, uuid4().hex[:16]
+        version = spine.write("traced", traceparent={"S": f"00-{trace}-{write}-01"})
+        spine.write("untraced")
+        for consumer in (first, second):
+            # Deleted before, it would be found gone by the read that confirms it.
+            eventually(lambda of=consumer: "traced" in of.json("/state/items"), "the change")
+        spine.delete("traced")
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for consumer in (first, second):
+            # The first change may be made before the emulator's pipe reads the stream.
+            eventually(lambda of=consumer: deliveries(of, "lambda") == 3, "three deliveries by the Lambda")
+            eventually(lambda of=consumer: deliveries(of, "pipe") >= 2, "deliveries by the Pipe")
+            assert consumer.stop() == 0
+            delivered = consumer.logged("delivery")
+            lines[consumer.arn] = [line for line in delivered if line["version"] == version]
+        spans = receiver.received
+        assert first.logged("spans lost") + second.logged("spans lost") == []
+
+    assert {span.trace for span in spans} == {trace}, "a trace of what its writer traces, and of no delete"
+    assert {span.resource["service.name"] for span in spans} == {"statecast"}
+    for arn, told in lines.items():
+        own = [span for span in spans if span.resource["service.instance.id"] == arn]
+        [whole] = [span for span in own if span.name == "delivery"]
+        [line] = [line for line in told if line["outcome"] == "applied"]
+        assert (whole.parent, whole.start, whole.end) == (write, line["writtenAt"], line["appliedAt"])
+        assert whole.attributes["statecast.message"] == line["message"]
+        # The emulator's SNS tells whole seconds: hops from and to it lie outside of the delivery, mostly.
+        hops = {span.name: span for span in own if span.parent == whole.id}
+        assert {"sqs", "apply"} <= hops.keys() <= {"forward", "sns", "sqs", "apply"}
+        for name, hop in hops.items():
+            assert hop.end - hop.start == line[f"{name}TimeTaken"]
+        copies = [span for span in own if span.name == "copy"]
+        assert len(copies) == len(told) - 1
+        for copy in copies:
+            assert (copy.parent, copy.links) == (write, [(trace, whole.id)])
+            assert copy.end in [line["appliedAt"] for line in told if line["outcome"] != "applied"]
+        assert len(own) == 1 + len(hops) + len(copies)
+
+
+def test_a_receiver_that_hangs_holds_up_no_change_and_no_stop(make_spine: MakeSpine) -> None:
+    spine = make_spine()
+    spine.forward_by_lambda()
+    with receiving() as receiver:
+        receiver.held = threading.Event()
+        consumer = spine.consumer(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_BSP_SCHEDULE_DELAY="50")
+        consumer.ready()
+        for number in range(3):
+            spine.write(f"traced-{number}", traceparent={"S": f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"})
+        eventually(lambda: deliveries(consumer, "lambda") == 3, "three deliveries")
+        eventually(lambda: receiver.requests, "a request that hangs")
+        assert 'statecast_spans_total{outcome="sent"} 0.0' in consumer.get("/metrics")[1].decode()
+        began = time.monotonic()
+        assert consumer.stop() == 0
+        assert time.monotonic() - began < 2.5, "a second for what waits, and the release of the slot"
+    assert consumer.logged("slot released")
+    [lost] = consumer.logged("spans lost")
+    assert (lost["task"], lost["spans"] >= 3 * 3) == (consumer.arn, True)
 
 
 def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

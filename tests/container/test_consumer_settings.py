@@ -36,6 +36,7 @@ def test_every_variable_is_read() -> None:
         rescan_seconds=900,
         port=8080,
         metadata_uri="http://169.254.170.2/v4/id",
+        traces=False,
     )
 
 
@@ -57,6 +58,11 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("STATECAST_SLOT_QUEUE_URLS", "https://queue", "is 'https://queue': give a JSON list of queue URLs"),
         ("STATECAST_SLOT_QUEUE_URLS", "[]", "names 0 queues, STATECAST_SLOTS is 2: name one for each slot"),
         ("STATECAST_SLOTS", "3", "names 2 queues, STATECAST_SLOTS is 3: name one for each slot"),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "collector:4318",
+            "is 'collector:4318': give an http or https URL, or leave it out",
+        ),
         ("STATECAST_SLOTS", "0", "is '0': give a whole number from 1 to 1000"),
         ("STATECAST_VARIANTS", "pipe", "is 'pipe': give a JSON list of forwarders, or poll alone"),
         ("STATECAST_VARIANTS", "[]", "is []: name one forwarder or more, or poll alone"),
@@ -77,9 +83,15 @@ def test_a_missing_variable_is_named(name: str) -> None:
 def test_a_wrong_variable_is_told_with_what_is_allowed(name: str, given: str, message: str) -> None:
     with pytest.raises(SettingError) as raised:
         Settings.from_environment(ENVIRONMENT | {name: given})
-    assert str(raised.value).startswith("STATECAST_")
+    assert str(raised.value).startswith(("STATECAST_", "OTEL_"))
     assert name in str(raised.value) or message.startswith("names")
     assert message in str(raised.value)
+
+
+def test_traces_are_sent_where_a_receiver_is_named() -> None:
+    receiver = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example.com"}
+    assert Settings.from_environment(ENVIRONMENT | receiver).traces
+    assert not Settings.from_environment(ENVIRONMENT | {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}).traces
 
 
 def test_a_task_that_polls_has_slots_without_queues_and_no_forwarders() -> None:

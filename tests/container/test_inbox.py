@@ -32,6 +32,7 @@ SETTINGS = Settings(
     rescan_seconds=900,
     port=8080,
     metadata_uri="http://metadata",
+    traces=False,
 )
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://sqs")
 
@@ -95,7 +96,7 @@ class Table:
 
 
 class World:
-    def __init__(self, *held: Change, batches: tuple[list[Any], ...] = ()) -> None:
+    def __init__(self, *held: Change, batches: tuple[list[Any], ...] = (), traces: Any = None) -> None:
         self.replica = Replica(300, lambda: 0.0)
         scan = self.replica.begin_scan()
         self.replica.page(scan, list(held))
@@ -117,6 +118,7 @@ class World:
             repairs=self.repairs,
             sqs=cast(Any, self.queue),
             dynamodb=cast(Any, self.table),
+            traces=traces,
         )
 
     def versions(self) -> dict[str, int]:

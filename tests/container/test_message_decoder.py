@@ -28,6 +28,7 @@ def test_a_write_is_a_put_with_every_hops_clock(event: str, attribute: str | Non
         receives=3,
         made_at=1_700_000_000_000,
         written_at=1_700_000_000_000,
+        traceparent=None,
         sns_at=1_700_000_000_125,
         sqs_sent_at=1_700_000_000_150,
         sqs_first_received_at=1_700_000_000_200,
@@ -39,6 +40,16 @@ def test_a_remove_is_a_delete_one_above_the_old_image_and_has_no_writer() -> Non
     assert isinstance(delivery, Delivery)
     assert delivery.change == Change("a", 8, None)
     assert delivery.written_at is None
+
+
+def test_a_puts_trace_context_is_the_writes_and_a_deletes_is_nobodys() -> None:
+    traced = {"traceparent": {"S": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
+    given = record("INSERT", "a", 7)
+    given["dynamodb"]["NewImage"] |= traced
+    removed = record("REMOVE", "a", 7)
+    removed["dynamodb"]["OldImage"] |= traced
+    told = [of_record(given), of_record(removed)]
+    assert [of.traceparent for of in told if isinstance(of, Delivery)] == [traced["traceparent"]["S"], None]
 
 
 def test_a_put_without_the_writers_clock_is_understood() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bench.stack import Stack, find
-from bench.writer import TableEntry, now_ms
+from bench.writer import TableEntry, new_trace, now_ms
 from local.emulator import free_port
 from tests.engine import CHECKOUT
 from tests.local.emulation import eventually
@@ -63,7 +63,7 @@ class System:
         return TableEntry(self.stack.client("dynamodb", attempts=1), self.stack.outputs.table)
 
     def put(self, item_id: str) -> int:
-        return self.entry.put(item_id, 1, now_ms())
+        return self.entry.put(item_id, 1, now_ms(), new_trace())
 
     def records(self) -> list[dict[str, Any]]:
         """The stream's records, and the shard that they are in."""

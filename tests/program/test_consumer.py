@@ -48,6 +48,7 @@ def service(uri: str = f"registry/consumer@{DIGEST}", **changed: Any) -> Evaluat
             "lease_seconds": 45,
             "watermark_seconds": 10,
             "rescan_seconds": 900,
+            "traces_endpoint": "",
             "tasks_min": 2,
             "tasks_max": 2,
         },
@@ -157,6 +158,17 @@ def test_a_task_is_small_arm_and_has_the_two_roles() -> None:
         "memory": "512",
         "taskRoleArn": arn("iam", "tasks-role"),
         "executionRoleArn": arn("iam", "tasks-execution-role"),
+    }
+
+
+def test_a_task_sends_traces_where_the_stack_says_by_opentelemetrys_own_variables() -> None:
+    made = service(traces_endpoint="https://collector.example.com")
+    (container,) = json.loads(made[TASKS, "tasks"].inputs["containerDefinitions"])
+    environment = {entry["name"]: entry["value"] for entry in container["environment"]}
+    assert {name: value for name, value in environment.items() if name.startswith("OTEL_")} == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example.com",
+        "OTEL_SERVICE_NAME": "statecast",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
     }
 
 

@@ -50,7 +50,7 @@ def told(line: str) -> Iterator[Metric]:
 def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> set[Metric]:
     """What tasks, redriver and reaper emit, by the very code that does."""
     who, change = {"table": "state", "task": "t", "slot": "00"}, Change("a", 1, "{}")
-    delivery = Delivery("m", change, False, "lambda", 1, 0, 1, 2, 3, 4)
+    delivery = Delivery("m", change, False, "lambda", 1, 0, 1, None, 2, 3, 4)
     lines = [
         delivery_line(who, delivery, "applied", 5, 6),
         polled_line(who, change._replace(item='{"writtenAt":{"N":"1"}}'), 1, 2),

@@ -9,6 +9,7 @@ from tests.program.conftest import CHECKOUT, Evaluation, defaults, evaluate, run
 
 STACKS = ["dev", "lambda", "pipe", "bus", "poll", "local", "handoff"]
 VARIANTS = "one or two of lambda, pipe, bus, each once (a stream takes no third reader), or poll alone"
+TRACES = "an https URL on port 443, an http URL on loopback with its port, or empty for no traces"
 VALID = {"aws:region": "eu-south-1"} | defaults()
 
 
@@ -42,6 +43,7 @@ def test_the_defaults_are_the_articles_system() -> None:
     assert (settings.variants, settings.tasks_min, settings.tasks_max) == (("lambda", "pipe"), 20, 20)
     assert (settings.long_poll_seconds, settings.lambda_memory) == (20, 128)
     assert (settings.watermark_seconds, settings.rescan_seconds) == (10, 900)
+    assert settings.traces_endpoint == ""
     assert (settings.write_api, settings.write_api_key_expires) == ("table", "")
     assert (settings.partial_failure, settings.snap_start, settings.network) == ("report", True, "endpoints")
     assert (settings.slot_retention_seconds, settings.visibility_timeout_seconds) == (600, 30)
@@ -118,6 +120,9 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
         ("leaseSeconds", "121", "a whole number from 3 to 120"),
         ("watermarkSeconds", "0", "a whole number from 1 to 3600"),
         ("rescanSeconds", "0", "a whole number from 1 to 86400"),
+        ("tracesEndpoint", "http://collector:4318", TRACES),
+        ("tracesEndpoint", "https://collector:4318", TRACES),
+        ("tracesEndpoint", "collector", TRACES),
         ("network", "public", "endpoints, nat or existing"),
         ("vpcId", "default", "a VPC's id (vpc-…), or empty"),
         ("subnetIds", '["a"]', "a list of subnets' ids (subnet-…), or empty"),
@@ -137,6 +142,13 @@ def test_a_wrong_value_is_one_line_with_the_key_the_value_and_what_is_allowed(
     key: str, value: str, allowed: str
 ) -> None:
     assert refusal(**{key: value}) == [f"statecast:{key} is {value!r}: set it to {allowed}"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://collector.example.com", "https://traces.example.com:443/otlp", "http://127.0.0.1:4318"]
+)
+def test_traces_go_where_tasks_may_call(url: str) -> None:
+    assert parse(VALID | {"statecast:tracesEndpoint": url}).traces_endpoint == url
 
 
 def test_all_wrong_values_are_told_at_once() -> None:
