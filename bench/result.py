@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from bench.deliveries import POLL, Delivery
 from bench.environment import caveat
+from bench.pairing import Pairing, pair
 from bench.statistics import (
     Arrival,
     Distribution,
@@ -59,6 +60,7 @@ class Result:
     observation: Observation
     arrivals: list[Arrival]
     variants: dict[str, VariantResult]
+    paired: Pairing | None
     lateness: Distribution
     warm_up: dict[str, int]
     notes: list[str]
@@ -108,6 +110,7 @@ class Result:
             "entry_ms": {hop: asdict(took) for hop, took in self.entry_ms.items()},
             "warm_up": self.warm_up,
             "variants": {name: _row(variant) for name, variant in self.variants.items()},
+            "paired": self.paired and self.paired.summary(),
             "aws_only": self.observation.aws_only,
             "converged": self.observation.converged,
             "notes": self.notes,
@@ -120,13 +123,15 @@ def conclude(observed: Observation) -> Result:
     sns_clock = not coarse_sns_clock(observed.deliveries)
     warm_up = expectations(observed.warm_up, observed.tasks, observed.variants)
     arrived = fulfilled(observed.warm_up, observed.deliveries)
+    variants = {
+        name: measure(name, observed.writes, observed.tasks, arrivals, sns_clock=sns_clock)
+        for name in observed.variants
+    }
     return Result(
         observation=observed,
         arrivals=arrivals,
-        variants={
-            name: measure(name, observed.writes, observed.tasks, arrivals, sns_clock=sns_clock)
-            for name in observed.variants
-        },
+        variants=variants,
+        paired=pair(variants, sns_clock=sns_clock),
         lateness=distribution(write.written_at - write.scheduled_at for write in observed.writes),
         warm_up={
             "writes": len(acknowledged(observed.warm_up)),

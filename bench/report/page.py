@@ -3,10 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from bench.pairing import Pairing
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
 from bench.report.markup import chart, document, facts, section, table
-from bench.report.wording import AWS_ONLY, COUNTS, answer, counts, figure, headline
+from bench.report.wording import (
+    AWS_ONLY,
+    COUNTS,
+    SIDE_BY_SIDE,
+    answer,
+    counts,
+    figure,
+    headline,
+    paired,
+    side_by_side,
+)
 from bench.result import Result
 
 LOSSES_SHOWN = 200
@@ -33,6 +44,7 @@ def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
         section("Over the run", _remark(MOMENTS, caveat), chart("timeline", charts.timeline(result))),
         section("Task by task", _remark(HEAT, caveat), chart("tasks", charts.tasks(result))),
         section("Milliseconds", caveat, _milliseconds(result)),
+        *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("Published figures", f"Measured on AWS, by others. {ARTICLE}.", _published()),
         section("Environment", "", table((), _environment(result), "prose")),
     )
@@ -80,6 +92,13 @@ def _milliseconds(result: Result) -> str:
         for hop, took in result.entry_ms.items()
     ]
     return table(("", *COLUMNS), rows)
+
+
+def _side_by_side(of: Pairing, caveat: str) -> str:
+    rows = side_by_side(of)
+    return section(
+        "Side by side", " ".join(filter(None, (paired(of), caveat))), table(("", *SIDE_BY_SIDE), rows)
+    )
 
 
 def _published() -> str:

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.published import PUBLISHED
-from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline
+from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline, paired
 from bench.result import Result
 
 LOSSES_SHOWN = 20
@@ -17,6 +17,8 @@ def show(result: Result, console: Console) -> None:
     """Print each variant's counts, its milliseconds beside the published ones, and what was lost."""
     console.print(f"\n[bold]{escape(headline(result))}[/]", highlight=False)
     console.print(_deliveries(result), _milliseconds(result))
+    if result.paired:
+        console.print(paired(result.paired), highlight=False)
     for note in (result.caveat, *result.notes):
         console.print(note, style="dim", highlight=False)
     for write in result.failed:

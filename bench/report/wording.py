@@ -1,11 +1,14 @@
 """Sentences and figures, the same wherever they are printed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from bench.bootstrap import LEVEL, Interval
+from bench.pairing import Pairing
 from bench.result import Result
 from bench.statistics import VariantResult
 
 AWS_ONLY = "AWS only"
+SIDE_BY_SIDE = ("pairs", "%", "p50", "p99", "max")
 COUNTS = ("expected", "delivered", "lost", "duplicates", "out of order")
 DEADLINE_MS = 2000
 """What the article asks of a change: at every task in under two seconds."""
@@ -58,6 +61,33 @@ def answer(result: Result, usd_a_month: Mapping[str, float]) -> str:
         "" if worst[best] < DEADLINE_MS else f" The {DEADLINE_MS // 1000} s that are asked for were missed."
     )
     return f"{least}{told(best)} from a write to its last task{rest}{losses}.{late}"
+
+
+def span(of: Interval | None) -> str:
+    """An interval to read."""
+    return "–" if of is None else " … ".join(f"{end:,.1f}" for end in of)
+
+
+def paired(of: Pairing) -> str:
+    """The pairing in a sentence."""
+    first = ", ".join(
+        f"{name} first at {100 * by.count / of.pairs:.1f} % (p50 by {figure(by.p50)} ms)"
+        if by.count
+        else f"{name} at none"
+        for name, by in of.ahead.items()
+    )
+    return (
+        f"On the very same writes, {of.hop.replace('_', ' ')}, {of.pairs:,} pairs: {first}; {of.second} − "
+        f"{of.first} p50 {figure(of.difference.p50)} ms ({LEVEL} %: {span(of.intervals.get('p50'))})."
+    )
+
+
+def side_by_side(of: Pairing) -> Iterator[tuple[str, ...]]:
+    """A row for each that came first, with how often and by how much, and for both at once."""
+    for name, by in of.ahead.items():
+        ms = (figure(value) for value in (by.p50, by.p99, by.max))
+        yield f"{name} first", f"{by.count:,}", f"{100 * by.count / of.pairs:.1f}", *ms
+    yield "at once", f"{of.tied:,}", f"{100 * of.tied / of.pairs:.1f}", "", "", ""
 
 
 def headline(result: Result) -> str:
