@@ -24,6 +24,11 @@ def describe(stack: Deployed[Any], seed: int, start: datetime) -> dict[str, Any]
         "commit": _commit(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("boto3", "pulumi", "pulumi-aws")},
+        "clock_error": (
+            "none, every clock is of one host"
+            if stack.endpoint
+            else "unknown, the clocks are of several hosts and AWS does not tell how far off its own are"
+        ),
         "seed": seed,
         "started": start.strftime("%Y-%m-%dT%H-%M-%S.%fZ"),
     }

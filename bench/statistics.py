@@ -91,6 +91,14 @@ class VariantResult:
     negative: dict[str, int]
     arrivals: list[Arrival]
 
+    def by_write(self, hop: str) -> list[list[int]]:
+        """What the hop took at each task, of each write in the order of their numbers."""
+        values: defaultdict[int, list[int]] = defaultdict(list)
+        for arrival in self.arrivals if self.ms[hop].count else ():
+            if (took := arrival.took(hop)) is not None:
+                values[arrival.write.number].append(took)
+        return [values[number] for number in sorted(values)]
+
 
 def percentile(ordered: Sequence[Number], p: float) -> Number:
     """The nearest-rank percentile of values in ascending order, 0 < p ≤ 100."""

@@ -85,11 +85,6 @@ def observe(
     """Warm up, hand over on the schedule, then provoke cold starts one at a time."""
     start = datetime.now(UTC)
     described = environment.describe(stack, seed, start)
-    described["clock_error"] = (
-        "none, both are of one host"
-        if stack.endpoint
-        else "unknown, they are of two hosts that AWS keeps in time"
-    )
     of, ways = stack.outputs, preset.ways or stack.outputs.ways
     prefix = f"bench:{start:%Y%m%dT%H%M%S%f}:"
     sender = Sender(stack.client("lambda", attempts=1), of.sender)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from bench.bootstrap import STATISTICS
 from bench.pairing import Pairing
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
@@ -11,12 +12,14 @@ from bench.report.wording import (
     AWS_ONLY,
     COUNTS,
     SIDE_BY_SIDE,
+    SURE,
     answer,
     counts,
     figure,
     headline,
     paired,
     side_by_side,
+    sure,
 )
 from bench.result import Result
 
@@ -44,6 +47,7 @@ def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
         section("Over the run", _remark(MOMENTS, caveat), chart("timeline", charts.timeline(result))),
         section("Task by task", _remark(HEAT, caveat), chart("tasks", charts.tasks(result))),
         section("Milliseconds", caveat, _milliseconds(result)),
+        section("How sure", SURE, table(("", *STATISTICS), sure(result))),
         *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("Published figures", f"Measured on AWS, by others. {ARTICLE}.", _published()),
         section("Environment", "", table((), _environment(result), "prose")),

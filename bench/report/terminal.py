@@ -5,8 +5,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.bootstrap import LEVEL, STATISTICS
 from bench.published import PUBLISHED
-from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline, paired
+from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline, paired, span
 from bench.result import Result
 
 LOSSES_SHOWN = 20
@@ -16,7 +17,7 @@ COLUMNS = ("mean", "p50", "p90", "p99", "max")
 def show(result: Result, console: Console) -> None:
     """Print each variant's counts, its milliseconds beside the published ones, and what was lost."""
     console.print(f"\n[bold]{escape(headline(result))}[/]", highlight=False)
-    console.print(_deliveries(result), _milliseconds(result))
+    console.print(_deliveries(result), _milliseconds(result), _sure(result))
     if result.paired:
         console.print(paired(result.paired), highlight=False)
     for note in (result.caveat, *result.notes):
@@ -58,6 +59,14 @@ def _milliseconds(result: Result) -> Table:
             f"AWS, published: {published.name}",
             *(figure(getattr(published, column, None)) for column in COLUMNS),
         )
+    return table
+
+
+def _sure(result: Result) -> Table:
+    table = table_of(f"{LEVEL} % intervals, ms", STATISTICS)
+    for name, hops in result.intervals.items():
+        of = hops["write_to_applied"]
+        table.add_row(f"{name}: write → applied", *(span(of.get(statistic)) for statistic in STATISTICS))
     return table
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from bench.bootstrap import LEVEL, Interval
+from bench.bootstrap import LEVEL, STATISTICS, Interval
 from bench.pairing import Pairing
 from bench.result import Result
 from bench.statistics import VariantResult
 
 AWS_ONLY = "AWS only"
+SURE = f"{LEVEL} % intervals by bootstrap, drawn by write. None reaches past the worst that was seen."
 SIDE_BY_SIDE = ("pairs", "%", "p50", "p99", "max")
 COUNTS = ("expected", "delivered", "lost", "duplicates", "out of order")
 DEADLINE_MS = 2000
@@ -66,6 +67,14 @@ def answer(result: Result, usd_a_month: Mapping[str, float]) -> str:
 def span(of: Interval | None) -> str:
     """An interval to read."""
     return "–" if of is None else " … ".join(f"{end:,.1f}" for end in of)
+
+
+def sure(result: Result) -> Iterator[tuple[str, ...]]:
+    """A row for each variant's hop: the intervals of its `STATISTICS`."""
+    for name, hops in result.intervals.items():
+        for hop, of in hops.items():
+            if of:
+                yield f"{name}: {hop.replace('_', ' ')}", *(span(of[statistic]) for statistic in STATISTICS)
 
 
 def paired(of: Pairing) -> str:

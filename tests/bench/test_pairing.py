@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.pairing import Pairing
+from bench.pairing import Pairing, pair
 from bench.report import page
 from bench.report.wording import paired
+from bench.statistics import join, measure
 from tests.bench.synthetic import delivery, result, write
 
 
@@ -18,9 +19,9 @@ def pairing(after: dict[str, list[int]], *, sns_clock: bool = True) -> Pairing |
         for name, each in after.items()
         for one, ms in zip(writes, each, strict=False)
     ]
-    if not sns_clock:
-        deliveries = [replace(one, sns_at=one.sns_at // 1000 * 1000) for one in deliveries]
-    return result(writes, deliveries).paired
+    arrivals = join(writes, deliveries)
+    rows = {name: measure(name, writes, ["task/0"], arrivals, sns_clock=sns_clock) for name in after}
+    return pair(rows, sns_clock=sns_clock)
 
 
 def test_who_came_first_how_often_and_by_how_much() -> None:

@@ -83,6 +83,32 @@ def test_without_an_sns_clock_its_hops_are_dashes_and_the_bar_goes_to_the_queue(
     assert "write to queue" not in sections(page(run()))["Where the time goes"]
 
 
+def test_every_figure_says_how_sure_it_is() -> None:
+    told = run()
+    assert told.summary()["variants"]["pipe"]["intervals"]["sns"] == {
+        "mean": (20, 20),
+        "p50": (20, 20),
+        "p99": (20, 20),
+    }
+    assert "<td>pipe: sns</td><td>20.0 … 20.0</td>" in sections(page(told))["How sure"]
+    assert re.search(r"lambda: write → applied +100.0 … 100.0 +100.0 … 100.0 +100.0 … 100.0", printed(told))
+
+
+def test_a_hop_that_no_clock_tells_has_no_interval() -> None:
+    assert run(sns_clock=False).intervals["lambda"]["sns"] == {}
+    assert "lambda: sns" not in sections(page(run(sns_clock=False)))["How sure"]
+
+
+def test_negative_hops_are_counted_and_said() -> None:
+    one = write(0)
+    told = result([one], [delivery(one, after=20)])
+    note = (
+        "lambda: forward came out negative 1 times: the clocks at its ends disagree. It is counted as it is."
+    )
+    assert note in told.notes
+    assert note in page(told)
+
+
 def test_the_published_figures_stand_beside_ours() -> None:
     for report in (page(run()), printed(run())):
         assert "108.39" in report

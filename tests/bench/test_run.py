@@ -61,6 +61,14 @@ def test_a_run_without_loss_exits_0_and_accounts_for_writes_times_tasks(bench: B
         assert row["ms"]["sns"]["p50"] == 2
 
 
+def test_the_error_of_the_clocks_is_stated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench(PretendStack(), "--writes", "2")
+    assert summary()["environment"]["clock_error"].startswith("unknown, ")
+    monkeypatch.setattr(experiment.environment, "_cloud", lambda stack: "emulator")
+    bench(PretendStack(endpoint="http://127.0.0.1:4566"), "--writes", "2")
+    assert summary()["environment"]["clock_error"] == "none, every clock is of one host"
+
+
 def test_each_delivery_is_a_row_with_every_clock(bench: Bench) -> None:
     bench(PretendStack(), "--writes", "20")
     assert len(rows()) == 20 * 2 * 2
