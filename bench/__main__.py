@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from bench.compare import compare
 from bench.errors import ExperimentError
 from bench.faults.run import faults
 from bench.fleet import fleet
@@ -16,7 +17,7 @@ from bench.run import run
 from bench.speed.run import speed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (run, fleet, faults, reap, speed, handoff):
+for command in (run, compare, fleet, faults, reap, speed, handoff):
     app.command()(command)
 
 

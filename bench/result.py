@@ -3,18 +3,20 @@
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from bench.bootstrap import LEVEL, RESAMPLES, Interval, intervals
 from bench.deliveries import POLL, Delivery
 from bench.environment import caveat
+from bench.errors import ExperimentError
 from bench.pairing import Pairing, pair
 from bench.statistics import (
     Arrival,
@@ -126,6 +128,15 @@ class Result:
         }
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A result in its folder: `summary.json` as it is, and each delivery."""
+
+    name: str
+    summary: dict[str, Any]
+    arrivals: list[Arrival]
+
+
 def conclude(observed: Observation) -> Result:
     """Count and measure."""
     arrivals = join(observed.writes, observed.deliveries)
@@ -195,6 +206,25 @@ def _row(variant: VariantResult) -> dict[str, Any]:
     }
 
 
+def load(folder: Path) -> Kept:
+    """A run's result as `save` kept it."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        with (folder / "deliveries.csv").open(newline="") as file:
+            arrivals = [_arrival(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError) as problem:
+        raise ExperimentError(f"{folder} holds no result of `bench run`: {problem}") from None
+    return Kept(folder.resolve().name, summary, arrivals)
+
+
+def _arrival(row: Mapping[str, str]) -> Arrival:
+    told = {name: row[to_camel(name)] or None for name in (*_OF_WRITE[1:], *_OF_DELIVERY)}
+    # A poll tells of versions that it never saw: the write's own is not kept, and nothing asks for it.
+    write = {"number": row["write"], "error": None, **told}
+    return Arrival(_WRITE.validate_python(write), _DELIVERY.validate_python(told))
+
+
+_WRITE, _DELIVERY = TypeAdapter(Write), TypeAdapter(Delivery)
 _OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at")
 _OF_DELIVERY = tuple(field.name for field in fields(Delivery))
 

@@ -182,15 +182,15 @@ def measure(
 ) -> VariantResult:
     """A variant's row. Without an SNS clock the hops that begin or end there are empty."""
     own = [a for a in arrivals if a.delivery.forwarder == variant and a.delivery.task in tasks]
-    first: dict[Expectation, Arrival] = {}
+    first: dict[tuple[int, str], Arrival] = {}
     for arrival in own:
-        first.setdefault(arrival.expectation, arrival)
+        first.setdefault((arrival.write.number, arrival.delivery.task), arrival)
     expected = acknowledged(writes)
     lost = [
         Loss(write, task, variant)
         for write in expected
         for task in tasks
-        if Expectation(write.id, write.version or 0, task, variant) not in first
+        if (write.number, task) not in first
     ]
     took = {
         hop: [took for arrival in first.values() if (took := arrival.took(hop)) is not None]

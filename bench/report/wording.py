@@ -66,7 +66,7 @@ def answer(result: Result, usd_a_month: Mapping[str, float]) -> str:
 
 def span(of: Interval | None) -> str:
     """An interval to read."""
-    return "–" if of is None else " … ".join(f"{end:,.1f}" for end in of)
+    return "–" if of is None else " … ".join(f"{end:,.{abs(end) < 100:d}f}" for end in of)
 
 
 def sure(result: Result) -> Iterator[tuple[str, ...]]:

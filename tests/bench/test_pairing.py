@@ -89,7 +89,7 @@ def test_the_pairing_is_kept_and_shown(*, sns_clock: bool) -> None:
     hop = "forward" if sns_clock else "write to queue"
     told = (
         f"On the very same writes, {hop}, 24 pairs: lambda first at 100.0 % (p50 by 540 ms), pipe at none; "
-        "pipe − lambda p50 540 ms (95 %: 540.0 … 540.0)."
+        "pipe − lambda p50 540 ms (95 %: 540 … 540)."
     )
     assert paired(got.paired) == told
     assert told in page(got)

@@ -91,7 +91,7 @@ def test_every_figure_says_how_sure_it_is() -> None:
         "p99": (20, 20),
     }
     assert "<td>pipe: sns</td><td>20.0 … 20.0</td>" in sections(page(told))["How sure"]
-    assert re.search(r"lambda: write → applied +100.0 … 100.0 +100.0 … 100.0 +100.0 … 100.0", printed(told))
+    assert re.search(r"lambda: write → applied +100 … 100 +100 … 100 +100 … 100", printed(told))
 
 
 def test_a_hop_that_no_clock_tells_has_no_interval() -> None:
