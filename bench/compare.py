@@ -140,12 +140,14 @@ def notes(a: Kept, b: Kept) -> Iterator[str]:
 
 
 def _conditions(summary: Mapping[str, Any]) -> dict[str, Any]:
-    of = summary["environment"]
+    of, burst = summary["environment"], summary["burst"]
     return {
         "cloud": of["cloud"],
         "region": of["region"],
         "tasks": summary["tasks"],
-        "interval": f"{summary['interval_s']} s",
+        "interval": f"{summary['interval_s']} s"
+        if burst is None
+        else f"a burst's to {burst['steps'][-1]['rate']:g}/s",
         "entry": summary["entry"],
     }
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from bench.bootstrap import LEVEL, RESAMPLES, Interval, intervals
+from bench.burst import Burst
 from bench.deliveries import POLL, Delivery
 from bench.environment import caveat
 from bench.errors import ExperimentError
@@ -39,11 +40,14 @@ class Observation:
     """What was seen of a run; `tasks` are those that were ready when it began.
 
     `aws_only` are the stack's variants that do not run where the run took place: nothing is asked of them.
-    `entry` is where the writes entered, and `appsync` what AppSync says that it took for them.
+    `entry` is where the writes entered, and `appsync` what AppSync says that it took for them. A burst has
+    no interval but steps, each with its own.
     """
 
     environment: dict[str, Any]
-    interval_s: float
+    preset: str | None
+    interval_s: float | None
+    burst: Burst | None
     variants: list[str]
     tasks: list[str]
     tasks_at_end: list[str]
@@ -107,7 +111,9 @@ class Result:
             "environment": self.observation.environment,
             "writes": len(acknowledged(self.observation.writes)),
             "tasks": len(self.observation.tasks),
+            "preset": self.observation.preset,
             "interval_s": self.observation.interval_s,
+            "burst": self.observation.burst and self.observation.burst.summary(),
             "failed_writes": [
                 {"write": write.number, "id": write.id, "kind": write.kind, "error": write.error}
                 for write in self.failed
@@ -229,11 +235,12 @@ _OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at")
 _OF_DELIVERY = tuple(field.name for field in fields(Delivery))
 
 
-def save(result: Result, page: str, results: Path) -> Path:
-    """Write `summary.json`, `deliveries.csv` and `report.html`, and point `latest` at them."""
+def save(result: Result, reports: Mapping[str, str], results: Path) -> Path:
+    """Write `summary.json`, `deliveries.csv` and the reports by name, and point `latest` at them."""
     with folder_of(result.observation.environment["started"], results) as folder:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
-        (folder / "report.html").write_text(page)
+        for name, report in reports.items():
+            (folder / name).write_text(report)
         with (folder / "deliveries.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])

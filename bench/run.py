@@ -15,18 +15,21 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import appsync, environment, workload
+from bench.burst import Burst, StepResult, step_result
 from bench.deliveries import Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
-from bench.fleet import await_converged, await_ready, live_leases
-from bench.report import page, show
+from bench.fleet import await_converged, await_ready, live_leases, wanted_tasks
+from bench.presets import PRESETS, PresetName, Step
+from bench.report import markdown, page, show
 from bench.result import Observation, conclude, save
 from bench.stack import AWS_ONLY, Stack, find
-from bench.statistics import Distribution, acknowledged, expectations, fulfilled
+from bench.statistics import Distribution, acknowledged, expectations, fulfilled, join
 from bench.workload import PlannedWrite
 from bench.writer import Entry, TableEntry, Write, now_ms, write_on_schedule
 
 EntryName = Literal["table", "appsync"]
 RESULTS = Path("results")
+WRITES, INTERVAL_S = 40, 0.5
 WARM_UP_INTERVAL_S = 0.1
 CLOCK_MARGIN_MS = 60_000
 """How far the tasks' clocks may be behind ours before a line is overlooked."""
@@ -35,8 +38,20 @@ CLOCK_MARGIN_MS = 60_000
 def run(
     *,
     stack: Annotated[str, typer.Option(help="The stack: a local one that is up, or one on AWS.")],
-    writes: Annotated[int, typer.Option(min=1, help="How many writes to make.")] = 40,
-    interval: Annotated[float, typer.Option(min=0.001, help="Seconds from one write to the next.")] = 0.5,
+    preset: Annotated[
+        PresetName | None,
+        typer.Option(
+            help="article: 20 tasks, 720 writes, one each 5 s. soak: a write each second, for an hour. "
+            "burst: 20 to 200 writes a second in steps of 20 s, until p99 leaves 2 s; one variant alone."
+        ),
+    ] = None,
+    writes: Annotated[
+        int | None, typer.Option(min=1, help="How many writes to make.", show_default=str(WRITES))
+    ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Seconds from one write to the next.", show_default=str(INTERVAL_S)),
+    ] = None,
     entry: Annotated[EntryName, typer.Option(help="Write straight to the table, or by the API.")] = "table",
     seed: Annotated[
         int | None, typer.Option(help="The seed of the plan of writes; random by default.")
@@ -48,6 +63,7 @@ def run(
 ) -> None:
     """Change items at a fixed interval, and account for every delivery to every task."""
     console = Console()
+    steps = _steps(preset, writes, interval)
     found = find(stack)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     console.print(
@@ -57,15 +73,15 @@ def run(
         observation = observe(
             found,
             progress,
-            writes=writes,
-            interval_s=interval,
+            steps=steps,
+            preset=preset,
             entry=entry,
             seed=chosen,
             patience_s=patience,
             keep_items=keep_items,
         )
     result = conclude(observation)
-    folder = save(result, page(result), RESULTS)
+    folder = save(result, {"report.html": page(result), "report.md": markdown(result)}, RESULTS)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     if not result.passed:
@@ -82,20 +98,25 @@ def observe(
     stack: Stack,
     progress: Progress,
     *,
-    writes: int,
-    interval_s: float,
+    steps: Sequence[Step],
     entry: EntryName,
     seed: int,
     patience_s: float,
     keep_items: bool,
+    preset: PresetName | None = None,
 ) -> Observation:
-    """Make the writes, then gather what became of them: reading logs meanwhile would disturb them."""
+    """Make the writes, then gather what became of them: reading logs meanwhile would disturb them.
+
+    Of several steps each begins when all of the one before has come, and one that did not hold is the last.
+    """
     start = datetime.now(UTC)
     described = environment.describe(stack, seed, start)
     aws_only = [name for name in stack.outputs.variants if stack.endpoint and name in AWS_ONLY]
     variants = [name for name in stack.outputs.variants if name not in aws_only]
     if not variants:
         raise ExperimentError(f"an emulator does not run variant {aws_only[0]}: measure it on AWS")
+    if preset:
+        _refuse_unfit(stack, preset, variants)
     tasks = [lease.task for lease in await_ready(stack, patience_s)]
     prefix = f"bench:{start:%Y%m%dT%H%M%S%f}:"
     door = _entry(stack, entry)
@@ -118,7 +139,8 @@ def observe(
             lambda found: progress.advance(bar, found),
         )
 
-    seeds, plan = workload.seeds(prefix), workload.plan(writes, seed, prefix)
+    seeds = workload.seeds(prefix)
+    plan = workload.plan(sum(step.writes for step in steps), seed, prefix)
     keys = set() if keep_items else {write.id for write in (*seeds, *plan)}
     with tidied(stack, keys, progress.console):
         warm_up = make("warm-up: writes", seeds, WARM_UP_INTERVAL_S)
@@ -130,17 +152,31 @@ def observe(
                 f"{len(tasks)} tasks logged no delivery of {len(warm_up)} writes in {patience_s:.0f} s: see "
                 f"log group {stack.outputs.log_group}, and whether the forwarders are enabled"
             )
-        cpu_s, clock_s = time.process_time(), time.monotonic()
-        made = make("writes", plan, interval_s)
-        described["bench_cpu"] = round((time.process_time() - cpu_s) / (time.monotonic() - clock_s), 4)
-        deliveries += follow("deliveries", made)
+        made: list[Write] = []
+        results: list[StepResult] = []
+        cpu_s = clock_s = 0.0
+        for step in steps:
+            of = f" {1 / step.interval_s:g}/s" if len(steps) > 1 else ""
+            cpu_s, clock_s = cpu_s - time.process_time(), clock_s - time.monotonic()
+            writes = make(f"writes{of}", plan[len(made) : len(made) + step.writes], step.interval_s)
+            cpu_s, clock_s = cpu_s + time.process_time(), clock_s + time.monotonic()
+            news = follow(f"deliveries{of}", writes)
+            made += writes
+            deliveries += news
+            if len(steps) > 1:
+                results.append(step_result(step, writes, variants[0], tasks, join(writes, news)))
+                if results[-1].ended_by:
+                    break
+        described["bench_cpu"] = round(cpu_s / clock_s, 4)
         converged = await_converged(stack, len(tasks), patience_s)
         deliveries += log.read()  # copies that came late
         leases = live_leases(stack.client("dynamodb"), stack.outputs.leases_table)
         took = _appsync(stack, made, patience_s) if entry == "appsync" else Distribution(0)
     return Observation(
         environment=described,
-        interval_s=interval_s,
+        preset=preset,
+        interval_s=steps[0].interval_s if len(steps) == 1 else None,
+        burst=Burst(variants[0], results) if results else None,
         variants=variants,
         tasks=tasks,
         tasks_at_end=[lease.task for lease in leases],
@@ -152,6 +188,32 @@ def observe(
         entry=entry,
         appsync=took,
     )
+
+
+def _steps(preset: PresetName | None, writes: int | None, interval_s: float | None) -> Sequence[Step]:
+    """What to make: a preset's steps, or one step by the options."""
+    if preset is None:
+        return [Step(writes or WRITES, interval_s or INTERVAL_S)]
+    given = [name for name, value in (("--writes", writes), ("--interval", interval_s)) if value is not None]
+    if given:
+        raise ExperimentError(
+            f"--preset {preset} and {' and '.join(given)} exclude each other: the preset is {PRESETS[preset]}"
+        )
+    return PRESETS[preset].steps
+
+
+def _refuse_unfit(stack: Stack, preset: PresetName, variants: Sequence[str]) -> None:
+    of = PRESETS[preset]
+    if of.one_variant and len(variants) > 1:
+        raise ExperimentError(
+            f"--preset {preset} is of one variant alone, and stack {stack.name!r} has {', '.join(variants)}, "
+            "which share queues and tasks: set `variants` to one"
+        )
+    if of.tasks is not None and (wanted := wanted_tasks(stack)) != of.tasks:
+        raise ExperimentError(
+            f"--preset {preset} is of {of.tasks} tasks, and stack {stack.name!r} wants {wanted}: "
+            "`tasksMin` sets it"
+        )
 
 
 def _entry(stack: Stack, name: EntryName) -> Entry:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from bench.bootstrap import STATISTICS
+from bench.burst import Burst
 from bench.pairing import Pairing
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
@@ -12,13 +13,16 @@ from bench.report.wording import (
     AWS_ONLY,
     COUNTS,
     SIDE_BY_SIDE,
+    STEP,
     SURE,
     answer,
     counts,
     figure,
     headline,
+    knee,
     paired,
     side_by_side,
+    steps,
     sure,
 )
 from bench.result import Result
@@ -48,6 +52,7 @@ def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
         section("Task by task", _remark(HEAT, caveat), chart("tasks", charts.tasks(result))),
         section("Milliseconds", caveat, _milliseconds(result)),
         section("How sure", SURE, table(("", *STATISTICS), sure(result))),
+        *([_burst(result.observation.burst, caveat)] if result.observation.burst else []),
         *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("Published figures", f"Measured on AWS, by others. {ARTICLE}.", _published()),
         section("Environment", "", table((), _environment(result), "prose")),
@@ -105,6 +110,10 @@ def _side_by_side(of: Pairing, caveat: str) -> str:
     )
 
 
+def _burst(of: Burst, caveat: str) -> str:
+    return section("Knee", " ".join(filter(None, (knee(of), caveat))), table(STEP, steps(of)))
+
+
 def _published() -> str:
     rows = ((one.name, *(figure(value) for value in (one.mean, one.p50, one.p99))) for one in PUBLISHED)
     return table(("", "mean", "p50", "p99"), rows)
@@ -112,6 +121,8 @@ def _published() -> str:
 
 def _environment(result: Result) -> Iterable[Sequence[str]]:
     yield from facts(result.observation.environment)
-    yield "interval", f"{result.observation.interval_s} s"
+    yield "preset", result.observation.preset or "none"
+    if result.observation.interval_s:
+        yield "interval", f"{result.observation.interval_s} s"
     yield "late writes", f"p50 {figure(result.lateness.p50)} ms, at worst {figure(result.lateness.max)} ms"
     yield "warm-up (not measured)", ", ".join(f"{count} {name}" for name, count in result.warm_up.items())

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bench.bootstrap import LEVEL, STATISTICS
 from bench.published import PUBLISHED
-from bench.report.wording import AWS_ONLY, COUNTS, counts, figure, headline, paired, span
+from bench.report.wording import AWS_ONLY, COUNTS, STEP, counts, figure, headline, knee, paired, span, steps
 from bench.result import Result
 
 LOSSES_SHOWN = 20
@@ -18,6 +18,11 @@ def show(result: Result, console: Console) -> None:
     """Print each variant's counts, its milliseconds beside the published ones, and what was lost."""
     console.print(f"\n[bold]{escape(headline(result))}[/]", highlight=False)
     console.print(_deliveries(result), _milliseconds(result), _sure(result))
+    if burst := result.observation.burst:
+        table = table_of(STEP[0], STEP[1:])
+        for row in steps(burst):
+            table.add_row(*row)
+        console.print(table, knee(burst), highlight=False)
     if result.paired:
         console.print(paired(result.paired), highlight=False)
     for note in (result.caveat, *result.notes):

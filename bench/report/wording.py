@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 from bench.bootstrap import LEVEL, STATISTICS, Interval
+from bench.burst import DEADLINE_MS, Burst
 from bench.pairing import Pairing
 from bench.result import Result
 from bench.statistics import VariantResult
 
 AWS_ONLY = "AWS only"
 SURE = f"{LEVEL} % intervals by bootstrap, drawn by write. None reaches past the worst that was seen."
+STEP = ("writes/s", "taken", "p50", "p99", "writer late p99", "lost", "failed")
 SIDE_BY_SIDE = ("pairs", "%", "p50", "p99", "max")
 COUNTS = ("expected", "delivered", "lost", "duplicates", "out of order")
 DEADLINE_MS = 2000
@@ -97,6 +99,29 @@ def side_by_side(of: Pairing) -> Iterator[tuple[str, ...]]:
         ms = (figure(value) for value in (by.p50, by.p99, by.max))
         yield f"{name} first", f"{by.count:,}", f"{100 * by.count / of.pairs:.1f}", *ms
     yield "at once", f"{of.tied:,}", f"{100 * of.tied / of.pairs:.1f}", "", "", ""
+
+
+def knee(of: Burst) -> str:
+    """Where the variant leaves its deadline, in a sentence."""
+    last = of.steps[-1]
+    held = f"{of.variant} holds {of.knee:g} writes/s" if of.knee else f"{of.variant} holds no step"
+    p99 = figure(last.write_to_applied.p99)
+    why = {
+        None: f"the last step (p99 {p99} ms): the knee is beyond",
+        "late": f"at {last.rate:g}/s p99 is {p99} ms, over {DEADLINE_MS:,} ms",
+        "lost": f"at {last.rate:g}/s it lost {last.lost:,} deliveries",
+        "entry": f"at {last.rate:g}/s the entry took {last.achieved:g}/s and gave way first: the knee "
+        "is beyond",
+    }
+    return f"{held}; {why[last.ended_by]}."
+
+
+def steps(of: Burst) -> Iterator[tuple[str, ...]]:
+    """A row of `STEP` for each step."""
+    for step in of.steps:
+        took = step.write_to_applied
+        ms = (figure(value) for value in (took.p50, took.p99, step.lateness_p99))
+        yield f"{step.rate:g}", f"{step.achieved:g}", *ms, f"{step.lost:,}", f"{step.failed:,}"
 
 
 def headline(result: Result) -> str:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from bench.faults import proxy
 from bench.fleet import await_ready
+from bench.presets import Step
 from bench.result import conclude
 from bench.run import observe
 from bench.speed.scratch import NAME, PATIENCE_S, Program, Scratch, item_of, of_tasks, running, scratch, wait
@@ -167,8 +168,7 @@ def fleet(stack: Stack, progress: Progress) -> Iterator[Figure]:
             seen = observe(
                 stack,
                 progress,
-                writes=200,
-                interval_s=0.2,
+                steps=[Step(200, 0.2)],
                 entry="table",
                 seed=1,
                 patience_s=30,

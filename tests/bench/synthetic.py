@@ -67,7 +67,9 @@ def result(
     return conclude(
         Observation(
             environment=environment,
+            preset=None,
             interval_s=1.0,
+            burst=None,
             variants=["lambda", "pipe"],
             tasks=names,
             tasks_at_end=names,

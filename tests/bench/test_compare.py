@@ -24,7 +24,7 @@ def kept(folder: Path, name: str, deliveries: list[Delivery], **environment: Any
     """A result of 60 writes, as a run leaves it."""
     of = result([write(number) for number in range(60)], deliveries, tasks=2)
     of.observation.environment.update({"started": name, "region": "eu-south-1"} | environment)
-    return save(of, "", folder)
+    return save(of, {}, folder)
 
 
 def jittered(by: str = "lambda", *, seed: int, later: int = 0) -> list[Delivery]:
@@ -45,7 +45,7 @@ def of(told: list[Difference], hop: str, statistic: str = "p50") -> Difference:
 def test_a_run_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
     deliveries = [*jittered(seed=1), replace(jittered(seed=2)[0], outcome="duplicate", receives=2)]
     before = result([write(number) for number in range(60)], deliveries, tasks=2)
-    after = load(save(before, "", tmp_path))
+    after = load(save(before, {}, tmp_path))
     assert [each.delivery for each in after.arrivals] == [each.delivery for each in before.arrivals]
     assert [each.write for each in after.arrivals] == [each.write for each in before.arrivals]
     assert after.summary == json.loads(json.dumps(before.summary()))
@@ -78,7 +78,7 @@ def test_cliff_s_delta_is_that_of_all_pairs(a: list[int], b: list[int]) -> None:
 def test_each_write_that_a_poll_told_of_counts(tmp_path: Path) -> None:
     seen = result([write(0), write(1)], [polled(write(1))])
     seen.observation.variants[:] = ["poll"]
-    folder = save(seen, "", tmp_path)
+    folder = save(seen, {}, tmp_path)
     text = json.loads((folder / "summary.json").read_text())
     (folder / "summary.json").write_text(json.dumps(text | {"variants": {"poll": {"lost": 0}}}))
     got = of(list(differences(load(folder), load(folder))), "write_to_applied", "p99")

@@ -2,6 +2,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from typer.testing import CliRunner, Result
 from bench import __main__ as command
 from bench import deliveries, fleet
 from bench import run as experiment
+from bench.presets import Step
 from bench.statistics import Distribution
-from bench.writer import TableEntry
+from bench.writer import TableEntry, write_on_schedule
 from tests.bench.pretend import PretendStack
 
 Bench = Callable[..., Result]
@@ -136,6 +138,89 @@ def test_on_aws_a_bus_is_a_variant_like_any_other(bench: Bench) -> None:
     assert bench(stack, "--writes", "5").exit_code == 0
     assert summary()["variants"]["bus"]["delivered"] == 10
     assert summary()["aws_only"] == []
+
+
+def preset(stack: PretendStack, *options: str) -> Result:
+    return CliRunner().invoke(command.app, ["run", "--stack", stack.name, "--patience", "1", *options])
+
+
+@pytest.fixture
+def short(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> PretendStack:
+    """A stack of lambda alone, and a burst of three short steps."""
+    stack = PretendStack()
+    stack.outputs = stack.outputs.model_copy(update={"variants": ["lambda"]})
+    monkeypatch.setattr(experiment, "find", lambda name: stack)
+    steps = [Step(20, 1 / rate) for rate in (20, 40, 60)]
+    monkeypatch.setitem(experiment.PRESETS, "burst", replace(experiment.PRESETS["burst"], steps=steps))
+    return stack
+
+
+def test_a_burst_steps_up_and_tells_the_knee(short: PretendStack) -> None:
+    answer = preset(short, "--preset", "burst")
+    assert answer.exit_code == 0, answer.output
+    kept = summary()
+    assert (kept["preset"], kept["interval_s"], kept["writes"]) == ("burst", None, 60)
+    assert (kept["burst"]["knee"], kept["burst"]["ended_by"]) == (60, None)
+    assert [step["rate"] for step in kept["burst"]["steps"]] == [20, 40, 60]
+    assert [int(row["write"]) for row in rows()[::2]] == list(range(60))
+    told = "lambda holds 60 writes/s; the last step"
+    assert told in answer.output
+    for report in ("report.html", "report.md"):
+        assert told in (Path("results/latest") / report).read_text()
+
+
+def test_a_step_that_loses_is_the_last(short: PretendStack) -> None:
+    def copies(*delivery: str) -> int:
+        seen.append(delivery)
+        return len(seen) != 2 * (10 + 25)  # the last task's line of the 25th write
+
+    seen: list[tuple] = []
+    short.copies = copies
+    assert preset(short, "--preset", "burst").exit_code == 1
+    assert [step["ended_by"] for step in summary()["burst"]["steps"]] == [None, "lost"]
+    assert summary()["burst"]["knee"] == 20
+
+
+def refusal(stack: PretendStack, *options: str) -> str:
+    problem = preset(stack, *options).exception
+    assert isinstance(problem, command.ExperimentError)
+    return str(problem)
+
+
+def test_a_preset_and_its_parts_exclude_each_other(short: PretendStack) -> None:
+    assert refusal(short, "--preset", "article", "--writes", "5", "--interval", "1") == (
+        "--preset article and --writes and --interval exclude each other: "
+        "the preset is 720 writes, one each 5 s"
+    )
+
+
+def test_the_article_s_plan_is_refused_on_another_number_of_tasks(short: PretendStack) -> None:
+    told = "--preset article is of 20 tasks, and stack 'pretend' wants 2: `tasksMin` sets it"
+    assert refusal(short, "--preset", "article") == told
+    assert short.versions == {}, "nothing was written"
+
+
+def test_a_burst_of_two_variants_is_refused(short: PretendStack) -> None:
+    short.outputs = short.outputs.model_copy(update={"variants": ["lambda", "pipe"]})
+    assert refusal(short, "--preset", "burst").startswith(
+        "--preset burst is of one variant alone, and stack 'pretend' has lambda, pipe"
+    )
+
+
+def test_the_article_s_plan_is_made_on_twenty_tasks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = PretendStack(task_count=20, wanted=20)
+    stack.outputs = stack.outputs.model_copy(update={"variants": ["lambda"]})
+    monkeypatch.setattr(experiment, "find", lambda name: stack)
+    waits = []
+    monkeypatch.setattr(experiment, "write_on_schedule", lambda *of: waits.append(of[1]) or write(*of))
+    answer = preset(stack, "--preset", "article")
+    assert answer.exit_code == 0, answer.output
+    assert waits == [experiment.WARM_UP_INTERVAL_S, 5.0]
+    assert (summary()["preset"], summary()["writes"], summary()["tasks"]) == ("article", 720, 20)
+
+
+def write(plan: Any, interval_s: float, *rest: Any) -> Any:
+    return write_on_schedule(plan, 0, *rest)
 
 
 def test_one_lost_line_exits_1_and_is_named(bench: Bench) -> None:
