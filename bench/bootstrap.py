@@ -30,13 +30,12 @@ def replicates(by_write: Sequence[Sequence[float]], random: np.random.Generator)
     owners = np.repeat(np.arange(writes), [len(each) for each in by_write])
     order = np.argsort(values)
     values, owners = values[order], owners[order]
-    drawn: npt.NDArray[np.int64] = random.multinomial(writes, np.full(writes, 1 / writes), size=RESAMPLES)
     rows = np.empty((RESAMPLES, len(STATISTICS)))
-    for row, times in zip(rows, drawn, strict=True):
-        weights = times[owners]
+    for row in rows:
+        weights = np.bincount(random.integers(writes, size=writes), minlength=writes)[owners]
         reached = np.cumsum(weights)
         ranks = -(-reached[-1] * np.array((50, 99)) // 100)
-        row[0] = values @ weights / reached[-1]
+        row[0] = (values * weights).sum() / reached[-1]
         row[1:] = values[np.searchsorted(reached, ranks)]
     return rows
 

@@ -110,8 +110,8 @@ def knee(of: Burst) -> str:
         None: f"the last step (p99 {p99} ms): the knee is beyond",
         "late": f"at {last.rate:g}/s p99 is {p99} ms, over {DEADLINE_MS:,} ms",
         "lost": f"at {last.rate:g}/s it lost {last.lost:,} deliveries",
-        "entry": f"at {last.rate:g}/s the entry took {last.achieved:g}/s and gave way first: the knee "
-        "is beyond",
+        "entry": f"at {last.rate:g}/s the entry took {last.achieved:g}/s alone (p99 {p99} ms), so that step "
+        f"tells nothing of {of.variant}'s own limit",
     }
     return f"{held}; {why[last.ended_by]}."
 
