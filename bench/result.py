@@ -220,6 +220,8 @@ def load(folder: Path) -> Kept:
             arrivals = [_arrival(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError) as problem:
         raise ExperimentError(f"{folder} holds no result of `bench run`: {problem}") from None
+    if lacks := [key for key in _COMPARED if key not in summary]:
+        raise ExperimentError(f"{folder} is of an older bench: its summary.json has no {', '.join(lacks)}")
     return Kept(folder.resolve().name, summary, arrivals)
 
 
@@ -230,6 +232,7 @@ def _arrival(row: Mapping[str, str]) -> Arrival:
     return Arrival(_WRITE.validate_python(write), _DELIVERY.validate_python(told))
 
 
+_COMPARED = ("environment", "tasks", "interval_s", "burst", "entry", "variants")
 _WRITE, _DELIVERY = TypeAdapter(Write), TypeAdapter(Delivery)
 _OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at")
 _OF_DELIVERY = tuple(field.name for field in fields(Delivery))

@@ -113,6 +113,22 @@ def test_what_is_no_result_is_one_clear_line(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_a_result_of_an_older_bench_is_one_clear_line(tmp_path: Path) -> None:
+    folder = kept(tmp_path, "a", jittered(seed=1))
+    told = json.loads((folder / "summary.json").read_text())
+    del told["entry"]
+    (folder / "summary.json").write_text(json.dumps(told))
+    with pytest.raises(ExperimentError, match=r"/a is of an older bench: its summary\.json has no entry$"):
+        load(folder)
+
+
+def test_bursts_of_other_lengths_are_not_alike(tmp_path: Path) -> None:
+    a = load(kept(tmp_path, "a", jittered(seed=1)))
+    b = Kept("b", a.summary | {"burst": {"steps": [{"rate": 20}, {"rate": 40}]}}, a.arrivals)
+    with pytest.raises(ExperimentError, match=r"interval 1\.0 s and a burst's to 40/s"):
+        refuse_unlike(a, b)
+
+
 def test_losses_and_other_commits_are_said(tmp_path: Path) -> None:
     a = load(kept(tmp_path, "a", jittered(seed=1), commit="aaa"))
     b = load(kept(tmp_path, "b", jittered(seed=1)[1:], commit="bbb"))
