@@ -13,8 +13,6 @@ SURE = f"{LEVEL} % intervals by bootstrap, drawn by write. None reaches past the
 STEP = ("writes/s", "taken", "p50", "p99", "writer late p99", "lost", "failed")
 SIDE_BY_SIDE = ("pairs", "%", "p50", "p99", "max")
 COUNTS = ("expected", "delivered", "lost", "duplicates", "out of order")
-DEADLINE_MS = 2000
-"""What the article asks of a change: at every task in under two seconds."""
 
 
 def counts(variant: VariantResult) -> tuple[str, ...]:
