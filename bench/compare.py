@@ -120,6 +120,8 @@ def notes(a: Kept, b: Kept) -> Iterator[str]:
         f"Noise: the {LEVEL} % interval of B − A, drawn by write, holds 0. One in twenty "
         "that does not is noise too, and more if runs of the same differ: compare two such runs first."
     )
+    loads = [each.summary["environment"].get("load") for each in (a, b)]
+    yield f"The machine's load in the minute before: A {loads[0]}, B {loads[1]}."
     for each in (a, b):
         if lost := sum(row["lost"] for row in each.summary["variants"].values()):
             yield f"{each.name} lost {lost:,} deliveries, and they are not in its figures."

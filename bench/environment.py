@@ -20,6 +20,7 @@ def describe(stack: Deployed[Any], seed: int, start: datetime) -> dict[str, Any]
         "region": stack.region,
         "stack": stack.name,
         "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),  # of the minute before: who else was at work
         "platform": platform.platform(),
         "commit": _commit(),
         "python": platform.python_version(),

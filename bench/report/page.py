@@ -46,14 +46,14 @@ def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
     caveat = result.caveat
     sections = (
         section("Deliveries", "", _deliveries(result)),
-        *([_burst(result.observation.burst, caveat)] if result.observation.burst else []),
         section("Where the time goes", _remark(PATHS, caveat), chart("hops", charts.hops(result))),
-        *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("How soon", caveat, chart("arrival", charts.arrival(result))),
         section("Over the run", _remark(MOMENTS, caveat), chart("timeline", charts.timeline(result))),
         section("Task by task", _remark(HEAT, caveat), chart("tasks", charts.tasks(result))),
         section("Milliseconds", caveat, _milliseconds(result)),
         section("How sure", SURE, table(("", *STATISTICS), sure(result))),
+        *([_burst(result.observation.burst, caveat)] if result.observation.burst else []),
+        *([_side_by_side(result.paired, caveat)] if result.paired else []),
         section("Published figures", f"Measured on AWS, by others. {ARTICLE}.", _published()),
         section("Environment", "", table((), _environment(result), "prose")),
     )

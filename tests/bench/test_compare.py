@@ -129,11 +129,12 @@ def test_bursts_of_other_lengths_are_not_alike(tmp_path: Path) -> None:
         refuse_unlike(a, b)
 
 
-def test_losses_and_other_commits_are_said(tmp_path: Path) -> None:
-    a = load(kept(tmp_path, "a", jittered(seed=1), commit="aaa"))
-    b = load(kept(tmp_path, "b", jittered(seed=1)[1:], commit="bbb"))
+def test_losses_load_and_other_commits_are_said(tmp_path: Path) -> None:
+    a = load(kept(tmp_path, "a", jittered(seed=1), commit="aaa", load=0.3))
+    b = load(kept(tmp_path, "b", jittered(seed=1)[1:], commit="bbb", load=7.5))
     told = list(notes(a, b))
     assert "They differ in commit aaa → bbb." in told
+    assert "The machine's load in the minute before: A 0.3, B 7.5." in told
     assert "b lost 121 deliveries, and they are not in its figures." in told  # 120 of them by the pipe
 
 

@@ -298,7 +298,8 @@ def test_a_clock_of_whole_seconds_gives_no_hop(bench: Bench) -> None:
 @pytest.mark.parametrize(("options", "left"), [((), 0), (("--keep-items",), 11)])
 def test_the_items_of_a_run_are_deleted_at_its_end(bench: Bench, options: tuple[str, ...], left: int) -> None:
     stack = PretendStack()
-    bench(stack, "--writes", "10", *options)  # ten seeds, two inserts, one delete
+    # Ten seeds, two inserts, one delete; slowly, or a delete could overtake the update before it.
+    bench(stack, "--writes", "10", "--interval", "0.05", *options)
     assert len(stack.versions) == left
 
 
