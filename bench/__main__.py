@@ -7,6 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from bench.cost.run import cost
 from bench.errors import ExperimentError
 from bench.faults.run import faults
 from bench.fleet import fleet
@@ -16,13 +17,13 @@ from bench.run import run
 from bench.speed.run import speed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (run, fleet, faults, reap, speed, handoff):
+for command in (run, fleet, faults, reap, speed, handoff, cost):
     app.command()(command)
 
 
 @app.callback()
 def bench() -> None:
-    """Experiments on a running stack, and their reports."""
+    """Experiments on a running stack, their reports, and what stacks cost."""
 
 
 def main() -> int:

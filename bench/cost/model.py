@@ -1,0 +1,290 @@
+"""What a stack uses in a month, line by line. Pure.
+
+Changes and watermarks are taken as evenly spaced. What no document states is a constant here, with where it
+comes from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from bench.configuration import Configuration
+from bench.cost.prices import Price, Prices
+
+HOURS = 730
+"""In a month."""
+SECONDS = HOURS * 3600
+KB, GB = 1024, 1_000_000_000
+WATERMARKS, WATERMARK_BYTES = 16, 100
+"""The system's own items in the table."""
+SPREAD = 0.2
+"""Tasks spread their watermarks over this share of the period."""
+RENEWALS = 3
+"""Of a lease, in its length."""
+
+# What a request may carry: https://aws.amazon.com/sqs/pricing/ (SNS, Pipes and events are counted alike).
+CHUNK = 64 * KB
+# A mapping looks at each shard four times a second:
+# https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+STREAM_POLL_S = 0.25
+LAMBDA_BATCH, PUBLISH_BATCH, RECEIVE_BATCH = 100, 10, 10
+# A receive and a delete at 10 to 15 ms each, so what comes meanwhile is received together. An estimate.
+RECEIVE_CYCLE_S = 0.03
+# The article's mean for its stream Lambda of 128 MB, which publishes once.
+PUBLISH_S = 0.038
+# How long until the others see a watermark and leave theirs out. An estimate, of the Lambda.
+SEEN_AFTER_S = 0.2
+# An environment lives for hours, and stays in use. An estimate.
+RESTORE_EVERY_S = 2 * 3600
+# Lines of the consumer with CloudWatch's 26 bytes each; the tests compare them with what it prints.
+DELIVERY_LINE, POLLED_LINE, LAG_LINE = 990, 750, 550
+# `platform.start` and `platform.report` of an invocation, as JSON. An estimate.
+LAMBDA_LINES = 550
+# SNS's envelope with its signature, and the record around its images. An estimate.
+ENVELOPE = 1500
+# Two zones: components/network.py.
+ENDPOINTS = 4 * 2
+VCPU, MEMORY_GB = 0.25, 0.5
+# Parsing, on one full core (docs/polling.md); a task has a quarter.
+SCAN_S_PER_ITEM = 37e-6
+POLL_S, POLL_SCANS = 1.0, 5
+# By forwarder: the five times of a delivery, and how late its watermarks are. The fleet's: whether it polls.
+TIMES, LAGS, FALLBACK = 5, 1, 1
+
+Entry = Literal["table", "appsync"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What is asked of a stack: changes a second, and a table of equal items."""
+
+    changes: float
+    items: int
+    item_bytes: int
+    entry: Entry = "table"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a bill: so many units of what has a price. `part` is what lines are summed by."""
+
+    part: str
+    what: str
+    count: float
+    price: Price
+
+    @property
+    def usd(self) -> float:
+        """A month."""
+        return self.price.of(self.count)
+
+
+@dataclass(frozen=True)
+class Bill:
+    """A month of a stack."""
+
+    variants: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def usd(self) -> float:
+        """All of it."""
+        return sum(line.usd for line in self.lines)
+
+    def parts(self) -> dict[str, float]:
+        """USD by part."""
+        told: dict[str, float] = {}
+        for line in self.lines:
+            told[line.part] = told.get(line.part, 0) + line.usd
+        return told
+
+
+def bill(of: Configuration, demand: Demand, prices: Prices, *, watched: bool = True) -> Bill:
+    """A month of a stack; unless `watched`, without watermarks, lags and their alarms: they can be told."""
+    return Bill(of.variants, tuple(line for line in Month(of, demand, prices, watched).lines() if line.count))
+
+
+def units(bytes_: float, unit: int) -> int:
+    """How many units of so many bytes are billed."""
+    return max(1, ceil(bytes_ / unit))
+
+
+def batch(rate: float, window_s: float, most: int) -> float:
+    """How many are taken together when so many a second come and one looks each `window_s`."""
+    return min(most, max(1.0, rate * window_s))
+
+
+def scan_seconds(items: int, cpu: float = VCPU) -> float:
+    """How long a task with a share of a core reads a table."""
+    return items * SCAN_S_PER_ITEM / min(1, cpu)
+
+
+def poll_interval(items: int, cpu: float = VCPU) -> float:
+    """Seconds from one poll to the next."""
+    return max(POLL_S, POLL_SCANS * scan_seconds(items, cpu))
+
+
+def scan_units(demand: Demand, *, watermarks: bool) -> int:
+    """Request units of a consistent Scan."""
+    own = WATERMARKS * WATERMARK_BYTES if watermarks else 0
+    return units(demand.items * demand.item_bytes + own, 4 * KB)
+
+
+@dataclass(frozen=True)
+class Month:
+    """What is used, from which the lines follow. Rates are a second."""
+
+    of: Configuration
+    demand: Demand
+    prices: Prices
+    watched: bool
+
+    @property
+    def tasks(self) -> int:
+        """That always run."""
+        return self.of.tasks_min
+
+    @property
+    def rounds(self) -> float:
+        """Watermarks: the first of all tasks whose turn comes writes."""
+        if not (self.of.forwarders and self.watched):
+            return 0
+        return 1 / (self.of.watermark_seconds * (1 + SPREAD / (self.tasks + 1)))
+
+    @property
+    def tries(self) -> float:
+        """Writes of watermarks, with those that lose their condition."""
+        others = (self.tasks - 1) * min(1, SEEN_AFTER_S / (SPREAD * self.of.watermark_seconds))
+        return self.rounds * (1 + others)
+
+    @property
+    def records(self) -> float:
+        """What the stream carries."""
+        return self.demand.changes + self.rounds
+
+    @property
+    def copies(self) -> float:
+        """What each task's queue takes."""
+        return self.records * len(self.of.forwarders)
+
+    @property
+    def empty_polls(self) -> float:
+        """Of each task: long polls that end without a message."""
+        wait = max(self.of.long_poll_seconds, RECEIVE_CYCLE_S)
+        gap = 1 / max(self.demand.changes, self.rounds) if self.records else float("inf")
+        return 1 / wait if gap == float("inf") else gap // wait / gap
+
+    def lines(self) -> Iterator[Line]:
+        """All that is used, of some things nothing."""
+        p, tasks = self.prices, self.tasks
+        yield self._line("tasks", "Fargate CPU", tasks * VCPU * HOURS, p.cpu)
+        yield self._line("tasks", "Fargate memory", tasks * MEMORY_GB * HOURS, p.memory)
+        yield from self._network()
+        yield from self._writes()
+        yield from self._reads()
+        for forwarder in self.of.forwarders:
+            yield from self._forwarder(forwarder)
+        if self.of.forwarders:
+            yield from self._queues()
+        yield self._monthly("leases", "renewals of leases", tasks * RENEWALS / self.of.lease_seconds, p.write)
+        yield from self._watching()
+
+    def _line(self, part: str, what: str, count: float, price: Price) -> Line:
+        return Line(part, what, count, price)
+
+    def _monthly(self, part: str, what: str, a_second: float, price: Price) -> Line:
+        return Line(part, what, a_second * SECONDS, price)
+
+    def _writes(self) -> Iterator[Line]:
+        demand, p = self.demand, self.prices
+        if demand.entry == "appsync":
+            yield self._monthly("table", "mutations by AppSync", demand.changes, p.appsync)
+        yield self._monthly("table", "writes", demand.changes * units(demand.item_bytes, KB), p.write)
+        yield self._monthly("table", "watermarks written, lost ones too", self.tries, p.write)
+        stored = demand.items * (demand.item_bytes + 100) / GB
+        yield self._line("table", "storage", stored, p.storage)
+        yield self._line("table", "backup", stored, p.recovery)
+
+    def _forwarder(self, name: str) -> Iterator[Line]:
+        p, of, part = self.prices, self.of, "forwarding"
+        taken = batch(self.records, STREAM_POLL_S, LAMBDA_BATCH if name == "lambda" else PUBLISH_BATCH)
+        together = 1 if name == "bus" else batch(self.records, STREAM_POLL_S, PUBLISH_BATCH)
+        size = self._message_bytes
+        publishes = self.records / together * units(together * size, CHUNK)
+        if name == "lambda":
+            calls = self.records / taken
+            gb = of.lambda_memory / 1024
+            seconds = PUBLISH_S * self.records / together
+            yield self._monthly(part, "lambda: invocations", calls, p.lambda_request)
+            yield self._monthly(part, "lambda: time", seconds * gb, p.lambda_time)
+            if of.snap_start:
+                yield self._monthly(part, "lambda: the version's snapshot", gb, p.snapshot_cache)
+                yield self._monthly(part, "lambda: restores", gb / RESTORE_EVERY_S, p.snapshot_restore)
+            yield self._monthly("logs", "lambda: invocations' lines", calls * LAMBDA_LINES / GB, p.logs)
+        else:
+            yield self._monthly(
+                part, f"{name}: requests", self.records / taken * units(taken * size, CHUNK), p.pipe
+            )
+        if name == "bus":
+            yield self._monthly(part, "bus: events", self.records * units(size, CHUNK), p.event)
+        yield self._monthly(part, f"{name}: publishes", publishes, p.publish)
+
+    def _queues(self) -> Iterator[Line]:
+        together = batch(self.copies, RECEIVE_CYCLE_S, RECEIVE_BATCH)
+        received = self.copies / together * units(together * self._message_bytes, CHUNK)
+        for what, a_second in (
+            ("receives", received),
+            ("deletes", self.copies / together),
+            ("long polls that end empty", self.empty_polls),
+        ):
+            yield self._monthly("queues", what, self.tasks * a_second, self.prices.queue)
+
+    def _reads(self) -> Iterator[Line]:
+        p, pushed = self.prices, bool(self.of.forwarders)
+        size = scan_units(self.demand, watermarks=pushed)
+        every = self.of.rescan_seconds if pushed else poll_interval(self.demand.items)
+        yield self._monthly("reading", "rescans" if pushed else "polls", self.tasks * size / every, p.read)
+
+    def _watching(self) -> Iterator[Line]:
+        p, of, changes = self.prices, self.of, self.demand.changes
+        forwarders = len(of.forwarders)
+        # A slot's dead-letter queue; a forwarder's, and how it fails; how late each is, and repairs.
+        alarms = (of.slots + 2 * forwarders + self.watched * (forwarders + 1)) if forwarders else 0
+        yield self._line("alarms", "alarms", alarms, p.alarm)
+        yield self._line("alarms", "the alarm topic's key", 1, p.key)
+        # A metric is billed while something emits it: repairs are not expected.
+        times = TIMES * forwarders or 1
+        metrics = (times if changes else 0) + (
+            LAGS * forwarders + FALLBACK if forwarders and self.watched else 0
+        )
+        yield self._line("metrics", "custom metrics", metrics, p.metric)
+        for what, a_second in self._log_bytes():
+            yield self._monthly("logs", what, a_second / GB, p.logs)
+
+    def _log_bytes(self) -> Iterator[tuple[str, float]]:
+        """Of the tasks, a second."""
+        forwarders, changes = len(self.of.forwarders), self.demand.changes
+        told = forwarders * DELIVERY_LINE if forwarders else POLLED_LINE
+        yield "deliveries' lines", self.tasks * changes * told
+        if self.watched:
+            yield "lags' lines", self.tasks * RENEWALS / self.of.lease_seconds * forwarders * LAG_LINE
+
+    def _network(self) -> Iterator[Line]:
+        p, network = self.prices, self.of.network
+        # DynamoDB and the image's layers go by gateway endpoints, which are free.
+        carried = (
+            self.tasks * self.copies * self._message_bytes + sum(of for _, of in self._log_bytes())
+        ) / GB
+        if network == "endpoints":
+            yield self._line("network", "interface endpoints", ENDPOINTS * HOURS, p.endpoint)
+            yield self._monthly("network", "data through them", carried, p.endpoint_data)
+        elif network == "nat":
+            yield self._line("network", "NAT gateway", HOURS, p.gateway)
+            yield self._line("network", "its public address", HOURS, p.address)
+            yield self._monthly("network", "data through it", carried, p.gateway_data)
+
+    @property
+    def _message_bytes(self) -> int:
+        """A change as a queue holds it, with both images."""
+        return ENVELOPE + 2 * self.demand.item_bytes
