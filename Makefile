@@ -57,7 +57,7 @@ handoff: setup ## one function hands another messages in four ways, side by side
 	$(PYTHON) -m bench handoff --stack handoff $(if $(PRESET),--preset $(PRESET))
 
 costs: setup ## write the documents' figures anew, from the cost model
-	$(PYTHON) -m bench.cost.documents
+	$(PYTHON) -m bench.documents
 
 test: setup lint types unit ## everything below, and the engine and emulator tests
 

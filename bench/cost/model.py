@@ -42,7 +42,9 @@ DELIVERY_LINE, POLLED_LINE, LAG_LINE = 990, 750, 550
 # `platform.start` and `platform.report` of an invocation, as JSON. An estimate.
 LAMBDA_LINES = 550
 # SNS's envelope with its signature, and the record around its images. An estimate.
-ENVELOPE = 1500
+ENVELOPE, RECORD = 900, 600
+# A snapshot is read from S3 in parts, and written each minute. A choice.
+PART_BYTES, SNAPSHOT_EVERY_S = 8_000_000, 60
 # Two zones: components/network.py.
 ENDPOINTS = 4 * 2
 VCPU, MEMORY_GB = 0.25, 0.5
@@ -63,6 +65,28 @@ class Demand:
     items: int
     item_bytes: int
     entry: Entry = "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levers:
+    """What would carry the design further; the program has none of them.
+
+    Args:
+        pack: changes that the forwarder puts in a message.
+        shards: into how many parts the keys are divided, each with its topic, of which a task takes one.
+        slots_per_alarm: slots that share a dead-letter queue and its alarm.
+        s3: snapshots and rescans are read from S3.
+        lines: the share of deliveries that are logged.
+    """
+
+    pack: int = 1
+    shards: int = 1
+    slots_per_alarm: int = 1
+    s3: bool = False
+    lines: float = 1
+
+
+NO_LEVERS = Levers()
 
 
 @dataclass(frozen=True)
@@ -100,9 +124,12 @@ class Bill:
         return told
 
 
-def bill(of: Configuration, demand: Demand, prices: Prices, *, watched: bool = True) -> Bill:
+def bill(
+    of: Configuration, demand: Demand, prices: Prices, levers: Levers = NO_LEVERS, *, watched: bool = True
+) -> Bill:
     """A month of a stack; unless `watched`, without watermarks, lags and their alarms: they can be told."""
-    return Bill(of.variants, tuple(line for line in Month(of, demand, prices, watched).lines() if line.count))
+    month = Month(of, demand, prices, levers, watched)
+    return Bill(of.variants, tuple(line for line in month.lines() if line.count))
 
 
 def units(bytes_: float, unit: int) -> int:
@@ -138,6 +165,7 @@ class Month:
     of: Configuration
     demand: Demand
     prices: Prices
+    levers: Levers
     watched: bool
 
     @property
@@ -164,15 +192,31 @@ class Month:
         return self.demand.changes + self.rounds
 
     @property
+    def packed(self) -> float:
+        """Changes in a message: what a look at the stream finds together."""
+        return min(self.levers.pack, batch(self.records, STREAM_POLL_S, LAMBDA_BATCH))
+
+    @property
+    def messages(self) -> float:
+        """What a forwarder publishes."""
+        return self.records / self.packed
+
+    @property
     def copies(self) -> float:
-        """What each task's queue takes."""
-        return self.records * len(self.of.forwarders)
+        """Messages that each task's queue takes."""
+        return self.messages * len(self.of.forwarders) / self.levers.shards
+
+    @property
+    def message_bytes(self) -> float:
+        """Of a message as a queue holds it, each change with both images."""
+        return ENVELOPE + self.packed * (RECORD + 2 * self.demand.item_bytes)
 
     @property
     def empty_polls(self) -> float:
         """Of each task: long polls that end without a message."""
         wait = max(self.of.long_poll_seconds, RECEIVE_CYCLE_S)
-        gap = 1 / max(self.demand.changes, self.rounds) if self.records else float("inf")
+        come = max(self.demand.changes, self.rounds) / self.packed / self.levers.shards
+        gap = 1 / come if come else float("inf")
         return 1 / wait if gap == float("inf") else gap // wait / gap
 
     def lines(self) -> Iterator[Line]:
@@ -209,13 +253,13 @@ class Month:
     def _forwarder(self, name: str) -> Iterator[Line]:
         p, of, part = self.prices, self.of, "forwarding"
         taken = batch(self.records, STREAM_POLL_S, LAMBDA_BATCH if name == "lambda" else PUBLISH_BATCH)
-        together = 1 if name == "bus" else batch(self.records, STREAM_POLL_S, PUBLISH_BATCH)
-        size = self._message_bytes
-        publishes = self.records / together * units(together * size, CHUNK)
+        together = 1 if name == "bus" else batch(self.messages, STREAM_POLL_S, PUBLISH_BATCH)
+        size = self.message_bytes
+        publishes = self.messages / together * units(together * size, CHUNK)
         if name == "lambda":
             calls = self.records / taken
             gb = of.lambda_memory / 1024
-            seconds = PUBLISH_S * self.records / together
+            seconds = PUBLISH_S * self.messages / together
             yield self._monthly(part, "lambda: invocations", calls, p.lambda_request)
             yield self._monthly(part, "lambda: time", seconds * gb, p.lambda_time)
             if of.snap_start:
@@ -223,16 +267,15 @@ class Month:
                 yield self._monthly(part, "lambda: restores", gb / RESTORE_EVERY_S, p.snapshot_restore)
             yield self._monthly("logs", "lambda: invocations' lines", calls * LAMBDA_LINES / GB, p.logs)
         else:
-            yield self._monthly(
-                part, f"{name}: requests", self.records / taken * units(taken * size, CHUNK), p.pipe
-            )
+            requests = self.records / taken * units(taken * size / self.packed, CHUNK)
+            yield self._monthly(part, f"{name}: requests", requests, p.pipe)
         if name == "bus":
             yield self._monthly(part, "bus: events", self.records * units(size, CHUNK), p.event)
         yield self._monthly(part, f"{name}: publishes", publishes, p.publish)
 
     def _queues(self) -> Iterator[Line]:
         together = batch(self.copies, RECEIVE_CYCLE_S, RECEIVE_BATCH)
-        received = self.copies / together * units(together * self._message_bytes, CHUNK)
+        received = self.copies / together * units(together * self.message_bytes, CHUNK)
         for what, a_second in (
             ("receives", received),
             ("deletes", self.copies / together),
@@ -244,13 +287,21 @@ class Month:
         p, pushed = self.prices, bool(self.of.forwarders)
         size = scan_units(self.demand, watermarks=pushed)
         every = self.of.rescan_seconds if pushed else poll_interval(self.demand.items)
+        if self.levers.s3:
+            parts = units(self.demand.items * self.demand.item_bytes, PART_BYTES)
+            yield self._monthly("reading", "rescans' parts", self.tasks * parts / every, p.get)
+            yield self._monthly("reading", "the snapshots' parts", parts / SNAPSHOT_EVERY_S, p.put)
+            yield self._monthly("reading", "the snapshots' scans", size / SNAPSHOT_EVERY_S, p.read)
+            return
+        size = ceil(size / self.levers.shards)
         yield self._monthly("reading", "rescans" if pushed else "polls", self.tasks * size / every, p.read)
 
     def _watching(self) -> Iterator[Line]:
         p, of, changes = self.prices, self.of, self.demand.changes
         forwarders = len(of.forwarders)
         # A slot's dead-letter queue; a forwarder's, and how it fails; how late each is, and repairs.
-        alarms = (of.slots + 2 * forwarders + self.watched * (forwarders + 1)) if forwarders else 0
+        slots = ceil(of.slots / self.levers.slots_per_alarm)
+        alarms = (slots + 2 * forwarders + self.watched * (forwarders + 1)) if forwarders else 0
         yield self._line("alarms", "alarms", alarms, p.alarm)
         yield self._line("alarms", "the alarm topic's key", 1, p.key)
         # A metric is billed while something emits it: repairs are not expected.
@@ -265,7 +316,11 @@ class Month:
     def _log_bytes(self) -> Iterator[tuple[str, float]]:
         """Of the tasks, a second."""
         forwarders, changes = len(self.of.forwarders), self.demand.changes
-        told = forwarders * DELIVERY_LINE if forwarders else POLLED_LINE
+        told = (
+            (forwarders * DELIVERY_LINE if forwarders else POLLED_LINE)
+            * self.levers.lines
+            / self.levers.shards
+        )
         yield "deliveries' lines", self.tasks * changes * told
         if self.watched:
             yield "lags' lines", self.tasks * RENEWALS / self.of.lease_seconds * forwarders * LAG_LINE
@@ -274,7 +329,7 @@ class Month:
         p, network = self.prices, self.of.network
         # DynamoDB and the image's layers go by gateway endpoints, which are free.
         carried = (
-            self.tasks * self.copies * self._message_bytes + sum(of for _, of in self._log_bytes())
+            self.tasks * self.copies * self.message_bytes + sum(of for _, of in self._log_bytes())
         ) / GB
         if network == "endpoints":
             yield self._line("network", "interface endpoints", ENDPOINTS * HOURS, p.endpoint)
@@ -283,8 +338,3 @@ class Month:
             yield self._line("network", "NAT gateway", HOURS, p.gateway)
             yield self._line("network", "its public address", HOURS, p.address)
             yield self._monthly("network", "data through it", carried, p.gateway_data)
-
-    @property
-    def _message_bytes(self) -> int:
-        """A change as a queue holds it, with both images."""
-        return ENVELOPE + 2 * self.demand.item_bytes

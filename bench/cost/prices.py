@@ -61,6 +61,8 @@ class Prices(BaseModel):
     gateway_data: Price
     address: Price
     key: Price
+    get: Price
+    put: Price
 
 
 DEFAULT_REGION = "us-east-1"

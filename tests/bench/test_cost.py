@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import __main__ as command
+from bench import documents
 from bench.configuration import Configuration, configuration
-from bench.cost import documents, model
+from bench.cost import model
 from bench.cost.crossing import crossing, crossings
 from bench.cost.model import Bill, Demand, bill
 from bench.cost.prices import prices

@@ -11,12 +11,14 @@ from bench.configuration import configuration
 from bench.cost import model
 from bench.cost.model import HOURS, Demand, bill, poll_interval, scan_seconds, scan_units
 from bench.cost.prices import DEFAULT_REGION, prices
+from bench.scale.run import CHANGES, LEVERS, beyond, late, row
+from bench.scale.run import TASKS as FLEETS
 from bench.stack import PROJECT
 
 MARKED = re.compile(r"(<!-- costs: (\w+) -->\n).*?(<!-- end of costs -->)", re.DOTALL)
-DOCUMENTS = ("README.md", "docs/polling.md")
+DOCUMENTS = ("README.md", "docs/polling.md", "docs/scale.md")
 ITEM_BYTES = 300
-TASKS = 20
+TASKS, SCALE_ITEMS = 20, 10_000
 ARTICLE = Demand(changes=0.2, items=100, item_bytes=ITEM_BYTES)
 IDLE = Demand(changes=0, items=100, item_bytes=ITEM_BYTES)
 PRICES = prices(DEFAULT_REGION)
@@ -103,11 +105,32 @@ def watching() -> str:
     return _table(head, [*rows, total, ["a task", *(_usd(of / TASKS) for of in sums)]])
 
 
+def fleets() -> str:
+    """Where the design stands at each size."""
+    of = configuration("lambda")
+    rows = [row("as it is", of, tasks, changes, SCALE_ITEMS) for tasks in FLEETS for changes in CHANGES]
+    head = ["tasks", "changes a second", "write → applied, p50 / p99", "USD a month", "needed of the limits"]
+    return _table(
+        head,
+        [[f"{one.tasks:,}", f"{one.changes:,}", late(one), f"${one.usd:,.0f}", beyond(one)] for one in rows],
+    )
+
+
+def levers() -> str:
+    """What each lever does for the largest fleet."""
+    of = configuration("lambda")
+    rows = [row(name, of, FLEETS[-1], CHANGES[-1], SCALE_ITEMS) for name in LEVERS]
+    head = ["", "write → applied, p50 / p99", "USD a month", "needed of the limits"]
+    return _table(head, [[one.levers, late(one), f"${one.usd:,.0f}", beyond(one)] for one in rows])
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "stacks": stacks,
     "polling": polling,
     "rescans": rescans,
     "watching": watching,
+    "fleets": fleets,
+    "levers": levers,
 }
 
 
@@ -123,8 +146,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def lines() -> Iterator[str]:
         yield f"| {' | '.join(head)} |"
         yield f"|{'---|' + '---:|' * (len(head) - 1)}"
-        for row in rows:
-            yield f"| {' | '.join(row)} |"
+        for cells in rows:
+            yield f"| {' | '.join(cells)} |"
 
     return "\n".join(lines())
 
