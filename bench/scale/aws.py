@@ -10,9 +10,9 @@ STREAM_S = 0.213 - STREAM_POLL_S / 2
 DELIVERY_S = 0.00989
 # A call from within the region: a write, a receive, a delete. Estimates.
 WRITE_S, CALL_S = 0.005, 0.01
-# A consumer's computing on one core of the machine in docs/scale.md: for a receive or a delete, and for each
-# message in it.
-CALL_CPU_S, MESSAGE_CPU_S = 0.001, 0.0001
+# A consumer's computing on one core of the machine in docs/scale.md: for a receive or a delete, by `bench
+# scale --stack local`, and to decode, apply and log a message, by doing so 10,000 times in one process.
+CALL_CPU_S, MESSAGE_CPU_S = 0.00115, 0.00003
 
 AWS = Rates(
     write=Step(wait=Time(WRITE_S)),

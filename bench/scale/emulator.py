@@ -5,21 +5,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from statistics import median
 from urllib.parse import urlsplit
 
 import psutil
 
 from bench.errors import ExperimentError
+from bench.fleet import await_ready
 from bench.scale.path import RECEIVE_BATCH, Rates, Step, Time
 from bench.speed.measures import SETTLED_S
-from bench.speed.scratch import ITEMS, Program, Scratch, scratch, wait
+from bench.speed.scratch import ITEMS, PATIENCE_S, Program, Scratch, scratch, wait
 from bench.stack import Stack
 from bench.writer import TableEntry, now_ms
 
 CALLS = 100
 QUEUES = 10
 BURST, SINGLES, SINGLE_EVERY_S = 1000, 60, 0.15
-IDLE_S = 10.0
+LOOKS, LOOK_AT_S = 5, 4.0
+REST_S = 20.0
+"""A fleet that others kept from its turn goes on to read the table, and to be checked, for a while."""
 # ministack 1.5.33: a receive looks at its queue so often, and the poller of a stream is woken by a write.
 TICK_S, LOOK_S = 0.1, 0.005
 
@@ -57,11 +61,14 @@ class Meter:
         used.caller = caller() - other
 
     def idle(self) -> tuple[float, float]:
-        """Shares of a core that the server, and all else here, take at this moment."""
-        with self.reading(_machine) as used:
-            time.sleep(IDLE_S)
-        server = used.server / used.seconds
-        return server, max(0.0, used.caller / used.seconds - server)
+        """Shares of a core that the server, and all else here, take: medians of some looks."""
+        servers, others = list[float](), list[float]()
+        for _ in range(LOOKS):
+            with self.reading(_machine) as used:
+                time.sleep(LOOK_AT_S)
+            servers.append(used.server / used.seconds)
+            others.append(max(0.0, (used.caller - used.server) / used.seconds))
+        return median(servers), median(others)
 
     def _clock(self) -> float:
         times = self._server.cpu_times()
@@ -76,6 +83,8 @@ def _machine() -> float:
 def measured(stack: Stack) -> Rates:
     """The rates of a local stack that is up; what its tasks take when nothing changes is one."""
     meter = Meter(stack)
+    await_ready(stack, PATIENCE_S)
+    time.sleep(REST_S)
     server, others = meter.idle()
     meter.idle_server = server
     with scratch(stack) as place:

@@ -144,7 +144,8 @@ def late(row: Row) -> str:
 def beyond(row: Row) -> str:
     """The limits that are exceeded, the furthest first; else the nearest."""
     over = [need for need in row.needs if need.ratio > 1] or row.needs[:1]
-    return ", ".join(f"{need.ratio:.2g} × {need.quota.name}" for need in over)
+    figures = ((f"{need.ratio:,.{0 if need.ratio >= 10 else 1}f}", need.quota.name) for need in over)
+    return ", ".join(f"{figure} × {name}" for figure, name in figures)
 
 
 def _rows(rows: Sequence[Row]) -> Table:

@@ -14,7 +14,7 @@ from bench.statistics import VariantResult
 
 CHANGES = (2, 5, 10, 20, 40)
 """A second, in turn."""
-SECONDS, PATIENCE_S = 15, 60
+SECONDS, PATIENCE_S = 10, 60
 
 
 @dataclass(frozen=True)

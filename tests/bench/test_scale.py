@@ -194,7 +194,7 @@ def test_the_command_prints_each_fleet_and_keeps_all(tmp_path: Path, monkeypatch
     result = CliRunner().invoke(command.app, ["scale", "--items", "100"])
     assert result.exit_code == 0, result.output
     assert "slots that one inline policy can name" in result.output
-    assert "0.33 × slots" in result.output
+    assert "0.3 × slots" in result.output
     kept: Any = json.loads((tmp_path / "results" / "latest" / "summary.json").read_text())
     assert [of["levers"] for of in kept["rows"]] == ["as it is", *experiment.LEVERS]
     assert {need["what"] for need in kept["rows"][0]["needs"]} == {quota.what for quota in quotas().values()}
