@@ -20,7 +20,9 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
     region: str = Field(default=DEFAULT_REGION, alias="aws:region")
+    deploys: Literal["fleet", "handoff"]
     variants: tuple[str, ...]
+    write_api: Literal["none", "table", "function"]
     lambda_memory: int
     snap_start: bool
     tasks_min: int = Field(ge=1)
@@ -51,7 +53,7 @@ def configuration(stack: str, project: Path = PROJECT) -> Configuration:
     """The configuration of a stack: `Pulumi.<stack>.yaml` on top of the defaults in `Pulumi.yaml`.
 
     Raises:
-        ExperimentError: there is no such stack, or a value has another type.
+        ExperimentError: there is no such stack of a fleet, or a value has another type.
     """
     file = project / f"Pulumi.{stack}.yaml"
     if not file.exists():
@@ -62,10 +64,15 @@ def configuration(stack: str, project: Path = PROJECT) -> Configuration:
     own: dict[str, Any] = (yaml.safe_load(file.read_text()) or {}).get("config") or {}
     values |= {key.removeprefix("statecast:"): value for key, value in own.items()}
     try:
-        return Configuration.model_validate(values)
+        found = Configuration.model_validate(values)
     except ValidationError as problem:
         wrong = "; ".join(
             f"{'.'.join(map(str, error['loc']))} is {error['input']!r}: {error['msg']}"
             for error in problem.errors()
         )
         raise ExperimentError(f"{file.name}: {wrong}") from None
+    if found.deploys != "fleet":
+        raise ExperimentError(
+            f"stack {stack!r} deploys {found.deploys}, not a fleet: give --stack another one"
+        )
+    return found

@@ -30,12 +30,13 @@ def written(text: str) -> str:
 
 
 def stacks() -> str:
-    """What four stacks cost, by part."""
+    """What the stacks cost, by part."""
     both = configuration("lambda").having(variants=("lambda", "pipe"))
     bills = {
         "`dev`, 2 tasks, idle": bill(configuration("dev"), IDLE, PRICES),
         "`lambda`": bill(configuration("lambda"), ARTICLE, PRICES),
         "`pipe`": bill(configuration("pipe"), ARTICLE, PRICES),
+        "`bus`": bill(configuration("bus"), ARTICLE, PRICES),
         "both": bill(both, ARTICLE, PRICES),
         "`poll`": bill(configuration("poll"), ARTICLE, PRICES),
     }

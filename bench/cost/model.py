@@ -51,8 +51,16 @@ VCPU, MEMORY_GB = 0.25, 0.5
 # Parsing, on one full core (docs/polling.md); a task has a quarter.
 SCAN_S_PER_ITEM = 37e-6
 POLL_S, POLL_SCANS = 1.0, 5
-# By forwarder: the five times of a delivery, and how late its watermarks are. The fleet's: whether it polls.
-TIMES, LAGS, FALLBACK = 5, 1, 1
+# By forwarder: the five times of a delivery, and how late its watermarks are. The fleet's: whether it polls,
+# and by the reaper how many tasks there are and how many at the digest.
+TIMES, LAGS, FALLBACK, CENSUS = 5, 1, 1, 2
+# Each minute, of 256 MB (components/reaper.py); how long it takes is an estimate, as is what a lease holds.
+REAPER_S, REAPER_GB, REAPER_EVERY_S, LEASE_BYTES = 0.3, 0.25, 60, 600
+# Of a queue that a function reads: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+MAPPING_POLLS, MAPPING_POLL_S = 5, 20
+# Slots apart: of a forwarder, how it fails and how slow a change is; a bus's rule and its dead letters; the
+# redriver's four, the reaper's two.
+ALARMS_OF_FORWARDER, ALARMS_OF_BUS, ALARMS_OF_FLEET = 2, 2, 6
 
 Entry = Literal["table", "appsync"]
 
@@ -231,6 +239,7 @@ class Month:
             yield from self._forwarder(forwarder)
         if self.of.forwarders:
             yield from self._queues()
+            yield from self._guards()
         yield self._monthly("leases", "renewals of leases", tasks * RENEWALS / self.of.lease_seconds, p.write)
         yield from self._watching()
 
@@ -244,6 +253,10 @@ class Month:
         demand, p = self.demand, self.prices
         if demand.entry == "appsync":
             yield self._monthly("table", "mutations by AppSync", demand.changes, p.appsync)
+            if self.of.write_api == "function":
+                yield self._monthly("table", "their function: invocations", demand.changes, p.lambda_request)
+                seconds = demand.changes * PUBLISH_S * 128 / 1024
+                yield self._monthly("table", "their function: time", seconds, p.lambda_time)
         yield self._monthly("table", "writes", demand.changes * units(demand.item_bytes, KB), p.write)
         yield self._monthly("table", "watermarks written, lost ones too", self.tries, p.write)
         stored = demand.items * (demand.item_bytes + 100) / GB
@@ -283,6 +296,17 @@ class Month:
         ):
             yield self._monthly("queues", what, self.tasks * a_second, self.prices.queue)
 
+    def _guards(self) -> Iterator[Line]:
+        """The redriver's and the reaper's looks, which find nothing."""
+        p, part, slots = self.prices, "guards", self.of.slots
+        looks = 1 / REAPER_EVERY_S
+        queues = ceil(slots / self.levers.slots_per_alarm)
+        yield self._monthly(part, "redriver: empty polls", MAPPING_POLLS / MAPPING_POLL_S, p.queue)
+        yield self._monthly(part, "reaper: invocations", looks, p.lambda_request)
+        yield self._monthly(part, "reaper: time", looks * REAPER_S * REAPER_GB, p.lambda_time)
+        yield self._monthly(part, "reaper: queues' depths", looks * queues, p.queue)
+        yield self._monthly(part, "reaper: leases", looks * units(slots * LEASE_BYTES, 4 * KB), p.read)
+
     def _reads(self) -> Iterator[Line]:
         p, pushed = self.prices, bool(self.of.forwarders)
         size = scan_units(self.demand, watermarks=pushed)
@@ -299,17 +323,24 @@ class Month:
     def _watching(self) -> Iterator[Line]:
         p, of, changes = self.prices, self.of, self.demand.changes
         forwarders = len(of.forwarders)
-        # A slot's dead-letter queue; a forwarder's, and how it fails; how late each is, and repairs.
-        slots = ceil(of.slots / self.levers.slots_per_alarm)
-        alarms = (slots + 2 * forwarders + self.watched * (forwarders + 1)) if forwarders else 0
+        alarms = 0
+        if forwarders:
+            alarms = (
+                ceil(of.slots / self.levers.slots_per_alarm)
+                + ALARMS_OF_FORWARDER * forwarders
+                + ALARMS_OF_FLEET
+            )
+            # How late each forwarder is, and repairs.
+            alarms += ALARMS_OF_BUS * of.forwarders.count("bus") + self.watched * (forwarders + 1)
         yield self._line("alarms", "alarms", alarms, p.alarm)
         yield self._line("alarms", "the alarm topic's key", 1, p.key)
         # A metric is billed while something emits it: repairs are not expected.
         times = TIMES * forwarders or 1
-        metrics = (times if changes else 0) + (
-            LAGS * forwarders + FALLBACK if forwarders and self.watched else 0
-        )
+        metrics = times if changes else 0
+        if forwarders:
+            metrics += CENSUS + self.watched * (LAGS * forwarders + FALLBACK)
         yield self._line("metrics", "custom metrics", metrics, p.metric)
+        yield self._line("metrics", "the dashboard", 1, p.dashboard)
         for what, a_second in self._log_bytes():
             yield self._monthly("logs", what, a_second / GB, p.logs)
 

@@ -63,6 +63,7 @@ class Prices(BaseModel):
     key: Price
     get: Price
     put: Price
+    dashboard: Price
 
 
 DEFAULT_REGION = "us-east-1"

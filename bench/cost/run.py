@@ -44,6 +44,8 @@ def cost(
     of = configuration(stack)
     if tasks:
         of = of.having(tasks_min=tasks, tasks_max=tasks)
+    if entry == "appsync" and of.write_api == "none":
+        raise ExperimentError(f"stack {stack!r} has no API: give --entry table, or set statecast:writeApi")
     demand = Demand(changes=per_second(changes), items=items, item_bytes=item_bytes, entry=entry)
     listed = prices(of.region)
     bills = {variants: bill(of.having(variants=variants), demand, listed) for variants in VARIANTS}

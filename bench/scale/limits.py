@@ -89,6 +89,7 @@ def _needs(of: Configuration, demand: Demand, levers: Levers, rates: Rates) -> I
     yield "publishes", month.messages * len(of.forwarders)
     yield "subscribes", slots / HOUR
     yield "alarms", (queues - slots) / HOUR
+    yield "graph", queues - slots
     yield "tasks", tasks
     yield "addresses", tasks * of.deployment_maximum_percent / 100
     yield "table_reads", 0 if levers.s3 else tasks * scan / RETENTION_S

@@ -44,6 +44,7 @@ def compared(stack: Stack, rates: Rates, progress: Progress) -> Iterator[Compari
             seed=changes,
             patience_s=PATIENCE_S,
             keep_items=False,
+            entry="table",
         )
         outcome = simulate(rates, Load(tasks=tasks, changes=changes, seconds=SECONDS, sampled=tasks))
         yield comparison(tasks, changes, conclude(seen).variants["lambda"], outcome)

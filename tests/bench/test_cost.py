@@ -23,6 +23,8 @@ PRICES = prices("us-east-1")
 # A change each 5 s, 720 an hour: 525,600 a month.
 ARTICLE = Demand(changes=0.2, items=13, item_bytes=300)
 STACK = Configuration(
+    deploys="fleet",
+    write_api="table",
     variants=("lambda",),
     lambda_memory=128,
     snap_start=True,
@@ -64,9 +66,16 @@ def counted(of: Bill, what: str) -> float:
         ("deletes", 6.29),
         ("rescans", 0.01),  # 20 × 2,920 × 2 units (3,900 + 1,600 bytes of watermarks) = 116,800 at 0.125/M
         ("renewals of leases", 2.19),  # 20 × 2,628,000 / 15 = 3,504,000 at 0.625/M
-        ("alarms", 4.40),  # 40 slots, the forwarder's queue, its age, its lag, repairs: 44 at 0.10
+        # 40 slots; the forwarder's age, slowness, lag; repairs; the redriver's 4, the reaper's 2: 50 at 0.10
+        ("alarms", 5.00),
         ("the alarm topic's key", 1.00),
-        ("custom metrics", 2.10),  # 5 times, a lag, fallback: 7 at 0.30
+        ("custom metrics", 2.70),  # 5 times, a lag, fallback, tasks and those at the digest: 9 at 0.30
+        ("the dashboard", 3.00),
+        ("redriver: empty polls", 0.26),  # 5 × 2,628,000 s / 20 s = 657,000 at 0.40/M
+        ("reaper: invocations", 0.01),  # 43,800 at 0.20/M
+        ("reaper: time", 0.04),  # 43,800 × 0.3 s × 0.25 GB = 3,285 GB-s at 0.0000133334
+        ("reaper: queues' depths", 0.70),  # 43,800 × 40 = 1,752,000 at 0.40/M
+        ("reaper: leases", 0.03),  # 43,800 × 6 units (40 × 600 bytes) at 0.125/M
         ("deliveries' lines", 5.20),  # 20 × 525,600 × 990 bytes = 10.407 GB at 0.50
         ("lags' lines", 0.96),  # 3,504,000 × 550 bytes = 1.927 GB at 0.50
     ],
@@ -76,9 +85,9 @@ def test_each_line_of_the_article_s_month(what: str, amount: float) -> None:
 
 
 def test_a_month_is_the_sum_of_its_lines() -> None:
-    # The lines above are 232.91; the lambda's restores 0.0064 (365 × 0.125 GB) and lines 0.216 (785,921 × 550
+    # The lines above are 238.15; the lambda's restores 0.0064 (365 × 0.125 GB) and lines 0.216 (785,921 × 550
     # bytes), the data (15,718,420 × 2,100 bytes + 12.3 GB of logs = 45.3 GB at 0.01), storage of 5 KB: 0.453.
-    assert bill(STACK, ARTICLE, PRICES).usd == pytest.approx(232.91 + 0.0064 + 0.216 + 0.453, abs=0.06)
+    assert bill(STACK, ARTICLE, PRICES).usd == pytest.approx(238.15 + 0.0064 + 0.216 + 0.453, abs=0.06)
 
 
 def test_polling_pays_for_reads_and_leases_alone() -> None:
@@ -125,11 +134,16 @@ def test_both_forwarders_double_what_tasks_receive_and_not_what_is_written() -> 
     for what in ("writes", "watermarks written, lost ones too", "rescans", "renewals of leases"):
         assert counted(both, what) == counted(one, what)
     assert counted(both, "alarms") == counted(one, "alarms") + 3
+    bus = bill(STACK.having(variants=("bus",)), ARTICLE, PRICES)
+    assert counted(bus, "alarms") == counted(one, "alarms") + 2  # its rule's failures and dead letters
 
 
 def test_through_appsync_a_change_costs_four_dollars_a_million_more() -> None:
     one, other = bill(STACK, ARTICLE, PRICES), bill(STACK, replace(ARTICLE, entry="appsync"), PRICES)
     assert other.usd - one.usd == pytest.approx(525_600 * 4 / 1e6)
+    through = bill(STACK.having(write_api="function"), replace(ARTICLE, entry="appsync"), PRICES)
+    # 525,600 invocations at 0.20/M and 525,600 × 0.038 s × 0.125 GB = 2,497 GB-s.
+    assert through.usd - other.usd == pytest.approx(0.10512 + 0.03329, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +185,8 @@ def test_many_changes_share_their_calls_and_large_ones_take_more() -> None:
     [
         ({"lease_seconds": 15}, "renewals of leases", 20 * 525_600),
         ({"rescan_seconds": 1800}, "rescans", 20 * 1460 * 2),
-        ({"tasks_max": 30}, "alarms", 64),
-        ({"deployment_maximum_percent": 150}, "alarms", 34),
+        ({"tasks_max": 30}, "alarms", 70),
+        ({"deployment_maximum_percent": 150}, "alarms", 40),
         ({"lambda_memory": 256}, "lambda: the version's snapshot", 2_628_000 * 0.25),
         ({"network": "nat"}, "its public address", 730),
     ],
@@ -274,6 +288,8 @@ def test_a_stack_is_its_file_on_top_of_the_defaults(tmp_path: Path) -> None:
     assert configuration("local").lease_seconds == 6
     (tmp_path / "Pulumi.yaml").write_text((documents.PROJECT / "Pulumi.yaml").read_text())
     (tmp_path / "Pulumi.own.yaml").write_text("config: {statecast:tasksMin: many, 'aws:region': eu-west-1}")
+    with pytest.raises(ExperimentError, match=r"^stack 'handoff' deploys handoff, not a fleet"):
+        configuration("handoff")
     with pytest.raises(ExperimentError, match=r"^there is no Pulumi.dev.yaml: give --stack one of own$"):
         configuration("dev", tmp_path)
     with pytest.raises(ExperimentError, match=r"^Pulumi.own.yaml: tasksMin is 'many': "):

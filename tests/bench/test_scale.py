@@ -124,6 +124,7 @@ def test_a_receive_looks_at_each_tick() -> None:
         (NO_LEVERS, "publishes", 1_000.1),  # and a watermark each 10 s
         (NO_LEVERS, "subscribes", 5.56),  # 20,000 in an hour
         (NO_LEVERS, "alarms", 5.56),
+        (NO_LEVERS, "graph", 20_000),
         (NO_LEVERS, "tasks", 10_000),
         (NO_LEVERS, "addresses", 20_000),
         (NO_LEVERS, "table_reads", 12_217),  # 10,000 tasks × 733 units in 600 s
@@ -134,6 +135,7 @@ def test_a_receive_looks_at_each_tick() -> None:
         (NO_LEVERS, "memory", 68.6),  # 60 MiB, and three times 3 MB
         (Levers(pack=100), "publishes", 10.0),
         (Levers(slots_per_alarm=100), "alarms", 0.0556),
+        (Levers(slots_per_alarm=100), "graph", 200),
         (Levers(s3=True), "table_reads", 0),
         (Levers(shards=10), "table_reads", 1_222),
     ],
