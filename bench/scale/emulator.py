@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from statistics import median
 from urllib.parse import urlsplit
@@ -61,10 +61,10 @@ class Meter:
         used.caller = caller() - other
 
     def idle(self) -> tuple[float, float]:
-        """Shares of a core that the server, and all else here, take: medians of some looks."""
+        """Shares of a core that the server, and all else of the stack, take: medians of some looks."""
         servers, others = list[float](), list[float]()
         for _ in range(LOOKS):
-            with self.reading(_machine) as used:
+            with self.reading(self._stack_clock) as used:
                 time.sleep(LOOK_AT_S)
             servers.append(used.server / used.seconds)
             others.append(max(0.0, (used.caller - used.server) / used.seconds))
@@ -74,10 +74,16 @@ class Meter:
         times = self._server.cpu_times()
         return times.user + times.system
 
-
-def _machine() -> float:
-    times = psutil.cpu_times()
-    return sum(times) - times.idle - times.iowait  # pyright: ignore[reportAttributeAccessIssue]
+    def _stack_clock(self) -> float:
+        """Of the supervisor, which started the server, and all that it started: what has ended, too."""
+        supervisor = self._server.parent()
+        if supervisor is None:
+            raise ExperimentError("the emulator's supervisor has ended: take the stack down and up again")
+        total = 0.0
+        for process in (supervisor, *supervisor.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += sum(process.cpu_times()[:4])  # its own and its ended children's, user and system
+        return total
 
 
 def measured(stack: Stack) -> Rates:
