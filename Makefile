@@ -12,7 +12,7 @@ UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo faults reap bench handoff test lint types unit plan audit lock
+.PHONY: help setup demo faults reap bench costs handoff test lint types unit plan audit lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -55,6 +55,9 @@ handoff: setup ## one function hands another messages in four ways, side by side
 	$(PYTHON) -m local up --stack handoff; \
 	trap '$(PYTHON) -m local down --stack handoff' EXIT; trap 'exit 130' INT TERM; \
 	$(PYTHON) -m bench handoff --stack handoff $(if $(PRESET),--preset $(PRESET))
+
+costs: setup ## write the documents' figures anew, from the cost model
+	$(PYTHON) -m bench.documents
 
 test: setup lint types unit ## everything below, and the engine and emulator tests
 

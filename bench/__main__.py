@@ -8,22 +8,24 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.compare import compare
+from bench.cost.run import cost
 from bench.errors import ExperimentError
 from bench.faults.run import faults
 from bench.fleet import fleet
 from bench.handoff.run import handoff
 from bench.reap.run import reap
 from bench.run import run
+from bench.scale.run import scale
 from bench.speed.run import speed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (run, compare, fleet, faults, reap, speed, handoff):
+for command in (run, compare, fleet, faults, reap, speed, handoff, cost, scale):
     app.command()(command)
 
 
 @app.callback()
 def bench() -> None:
-    """Experiments on a running stack, and their reports."""
+    """Experiments on a running stack, their reports, and what stacks cost."""
 
 
 def main() -> int:

@@ -1,0 +1,1 @@
+"""How far the fan-out carries: a simulation of the path, the quotas it meets, and what it costs there."""
