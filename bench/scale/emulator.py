@@ -16,7 +16,7 @@ from bench.scale.path import RECEIVE_BATCH, Rates, Step, Time
 from bench.speed.measures import SETTLED_S
 from bench.speed.scratch import ITEMS, PATIENCE_S, Program, Scratch, scratch, wait
 from bench.stack import Stack
-from bench.writer import TableEntry, now_ms
+from bench.writer import TableEntry, new_trace, now_ms
 
 CALLS = 100
 QUEUES = 10
@@ -115,10 +115,10 @@ def measured(stack: Stack) -> Rates:
 
 def _writes(meter: Meter, place: Scratch) -> Step:
     entry = TableEntry(place.stack.client("dynamodb"), place.table)
-    entry.put("first", 0, now_ms())
+    entry.put("first", 0, now_ms(), new_trace())
     with meter.reading() as used:
         for number in range(CALLS):
-            entry.put(f"{number % ITEMS:08}", number, now_ms())
+            entry.put(f"{number % ITEMS:08}", number, now_ms(), new_trace())
     return Step(caller=Time(used.caller / CALLS), server=Time(used.server / CALLS))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.progress import Progress
 
+from bench import presets
 from bench.fleet import await_ready
 from bench.result import conclude
 from bench.run import observe
@@ -39,8 +40,7 @@ def compared(stack: Stack, rates: Rates, progress: Progress) -> Iterator[Compari
         seen = observe(
             stack,
             progress,
-            writes=changes * SECONDS,
-            interval_s=1 / changes,
+            steps=[presets.Step(changes * SECONDS, 1 / changes)],
             seed=changes,
             patience_s=PATIENCE_S,
             keep_items=False,
