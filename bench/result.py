@@ -234,7 +234,7 @@ def _arrival(row: Mapping[str, str]) -> Arrival:
 
 _COMPARED = ("environment", "tasks", "interval_s", "burst", "entry", "variants")
 _WRITE, _DELIVERY = TypeAdapter(Write), TypeAdapter(Delivery)
-_OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at")
+_OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at", "traceparent")
 _OF_DELIVERY = tuple(field.name for field in fields(Delivery))
 
 

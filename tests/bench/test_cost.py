@@ -222,7 +222,7 @@ def test_lines_of_the_log_are_as_long_as_what_the_consumer_prints() -> None:
     }
     now = 1_764_000_000_000
     change = Change("price:eu:12345", now, json.dumps({"writtenAt": {"N": str(now)}}))
-    delivery = Delivery("0" * 36, change, False, "lambda", 1, now, now, now, now, now)
+    delivery = Delivery("0" * 36, change, False, "lambda", 1, now, now, None, now, now, now)
     lines = [
         delivery_line(who, delivery, "applied", now, now),
         polled_line(who, change, now, now),

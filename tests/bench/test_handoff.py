@@ -157,7 +157,8 @@ def test_a_run_without_loss_exits_0_and_accounts_for_every_way_size_and_work(ben
 
 
 def test_every_message_is_a_row_of_the_csv(bench: Bench) -> None:
-    bench(PretendHandoff(), "--messages", "1", "--cold", "1")
+    stack = PretendHandoff()
+    bench(stack, "--messages", "1", "--cold", "1")
     with Path("results/latest/handoffs.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["phase"] for row in rows] == ["warm-up"] * 8 + ["measured"] * 24 + ["provoked"] * 4
@@ -166,8 +167,8 @@ def test_every_message_is_a_row_of_the_csv(bench: Bench) -> None:
     assert float(last["receivedAt"]) - float(last["sentAt"]) == pytest.approx(
         float(last["delivery"]), abs=0.01
     )
-    assert (last["parent"], last["copies"]) == (TRACE, "1")
-    assert last["traceparent"].split("-")[1] == TRACE.split("-")[1]
+    assert (last["parent"], last["copies"]) == (stack.orders[-1]["traceparent"], "1")
+    assert last["traceparent"].split("-")[1] == last["parent"].split("-")[1]
 
 
 def test_a_lost_message_is_named_and_exits_1(bench: Bench) -> None:

@@ -122,7 +122,7 @@ def a_handoff() -> str:
     for message in plan(10, WAYS, PRESETS["full"].cells, 6, "p:"):
         took = (WAYS.index(message.way) + 1) * 7.0 + message.number % 5 + message.size / 20_000
         waits = message.work_ms if message.way == "synchronous" else 0
-        orders.append(Order(message, 10, 12, None))
+        orders.append(Order(message, 10, 12, 15, None, ""))
         lines.append(Sent(message.id, False, 100, took + waits, "", ""))
         lines.append(Received(message.id, False, 100 + 2 * took, 400, ""))
     environment = {"cloud": "aws", "started": "2026-01-01T00-00-00Z", "clock_error": "unknown"}
