@@ -12,7 +12,7 @@ UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo faults reap bench costs handoff test lint types unit plan audit lock
+.PHONY: help setup demo faults reap bench costs handoff test lint types unit experiments plan audit lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -59,7 +59,7 @@ handoff: setup ## one function hands another messages in four ways, side by side
 costs: setup ## write the documents' figures anew, from the cost model
 	$(PYTHON) -m bench.documents
 
-test: setup lint types unit ## everything below, and the engine and emulator tests
+test: setup lint types unit ## lint, types, and all tests but those of `make experiments`
 
 lint: setup ## ruff
 	$(PYTHON) -m ruff format --check .
@@ -69,7 +69,10 @@ types: setup ## basedpyright, strict where the product is
 	$(PYTHON) -m basedpyright
 
 unit: setup
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not stack'
+
+experiments: setup ## the experiments that take minutes, as tests: faults, reaper, redriver, hand-off on whole stacks
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m stack
 
 plan: setup ## preview every stack with the policy pack: no account, no network
 	@status=0; for stack in $(STACKS); do \

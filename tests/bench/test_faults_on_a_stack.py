@@ -12,7 +12,7 @@ from bench.fleet import await_ready, live_leases
 from bench.stack import Stack, find
 from tests.engine import CHECKOUT
 
-pytestmark = [pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
+pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
 
 BROKEN_CONSUMER = Path(__file__).parent / "broken_consumer.py"
 

@@ -11,7 +11,7 @@ import pytest
 from bench.stack import HandoffStack, find_handoff
 from tests.engine import CHECKOUT
 
-pytestmark = [pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
+pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
 
 WAYS = ["synchronous", "asynchronous", "sns", "kinesis"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine import CHECKOUT
 
-pytestmark = [pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
+pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from local.emulator import free_port
 from tests.engine import CHECKOUT
 from tests.local.emulation import eventually
 
-pytestmark = [pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
+pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
 
 PIPE = Path(__file__).parent / "failed_batches" / "pipe.json"
 
