@@ -1,7 +1,6 @@
 """The reaper on an emulator: what it does about what it decided."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from consumer.lease import Lease, SlotLease
-from local.emulator import Account, Emulator
+from local.emulator import Account
 from tests.functions.reaper import load
+from tests.local.emulation import running_emulator
 
 pytestmark = pytest.mark.emulator
 
@@ -24,13 +24,8 @@ FAR = 4_000_000_000_000
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    emulator = Emulator(tmp_path_factory.mktemp("emulator"), "eu-south-1")
-    emulator.start()
-    try:
-        assert emulator.wait(threading.Event())
+    with running_emulator(tmp_path_factory.mktemp("emulator")) as emulator:
         yield emulator.account
-    finally:
-        emulator.stop()
 
 
 class Context:

@@ -1,21 +1,16 @@
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from local.emulator import Account, Emulator
+from tests.local.emulation import running_emulator
 
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """An emulator that nobody supervises."""
-    emulator = Emulator(tmp_path_factory.mktemp("emulator"), "eu-south-1")
-    emulator.start()
-    try:
-        assert emulator.wait(threading.Event())
+    with running_emulator(tmp_path_factory.mktemp("emulator")) as emulator:
         yield emulator
-    finally:
-        emulator.stop()
 
 
 @pytest.fixture

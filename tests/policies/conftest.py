@@ -2,15 +2,15 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from local.emulator import Account, Emulator
+from local.emulator import Account
 from tests.engine import CHECKOUT
+from tests.local.emulation import running_emulator
 
 Configure = Callable[[Mapping[str, object]], Path]
 
@@ -25,13 +25,8 @@ def aws() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="session")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """An account in which the engine makes AWS resources."""
-    emulator = Emulator(tmp_path_factory.mktemp("emulator"), "eu-south-1")
-    emulator.start()
-    try:
-        assert emulator.wait(threading.Event())
+    with running_emulator(tmp_path_factory.mktemp("emulator")) as emulator:
         yield emulator.account
-    finally:
-        emulator.stop()
 
 
 @pytest.fixture(scope="session")
