@@ -163,7 +163,7 @@ def test_a_burst_steps_up_and_tells_the_knee(short: PretendStack) -> None:
     assert (kept["preset"], kept["interval_s"], kept["writes"]) == ("burst", None, 60)
     assert (kept["burst"]["knee"], kept["burst"]["ended_by"]) == (60, None)
     assert [step["rate"] for step in kept["burst"]["steps"]] == [20, 40, 60]
-    assert [int(row["write"]) for row in rows()[::2]] == list(range(60))
+    assert sorted(int(row["write"]) for row in rows()) == sorted([*range(60)] * 2)  # they may overtake
     told = "lambda holds 60 writes/s; the last step"
     assert told in answer.output
     for report in ("report.html", "report.md"):
