@@ -68,11 +68,12 @@ lint: setup ## ruff
 types: setup ## basedpyright, strict where the product is
 	$(PYTHON) -m basedpyright
 
+# Three, since tests on processes wait as often as they compute.
 unit: setup
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not stack'
+	$(PYTHON) -m pytest -n 3 --no-loadscope-reorder -m 'not stack'
 
 experiments: setup ## the experiments that take minutes, as tests: faults, reaper, redriver, hand-off on whole stacks
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m stack
+	$(PYTHON) -m pytest -n 2 --no-loadscope-reorder -m stack
 
 plan: setup ## preview every stack with the policy pack: no account, no network
 	@status=0; for stack in $(STACKS); do \

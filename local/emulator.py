@@ -133,8 +133,8 @@ class Emulator:
         if code is not None:
             raise EmulatorError(f"the emulator ended with exit code {code}:\n{self._tail()}")
 
-    def stop(self, seconds: float = 5.0) -> None:
-        """End it with everything that it started, by force after `seconds`."""
+    def stop(self, seconds: float = 1.0) -> None:
+        """End it with everything that it started, by force after `seconds`: it waits for calls under way."""
         if self._process:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):

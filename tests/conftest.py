@@ -1,3 +1,4 @@
+import gc
 import os
 import secrets
 from collections.abc import Callable
@@ -5,15 +6,32 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from xdist.scheduler import LoadScopeScheduling
 
 from local import LocalError, engine
 from tests.engine import CHECKOUT, Project
 
 
 def pytest_configure() -> None:
+    # A full collection walks all of the AWS SDK: two thirds of what it takes to evaluate the program.
+    gc.set_threshold(100_000, 10, 100)
     # Before there are workers: they all have the one seed, and what they print is not shown.
     os.environ.setdefault("PROTOCOL_SEED", str(secrets.randbelow(1_000_000_000)))
     os.environ.setdefault("PROTOCOL_HISTORIES", "4000")
+
+
+class OneWorkerAFile(LoadScopeScheduling):
+    """A worker takes all tests of a file, or of a folder whose files share what takes long to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.rpartition("/")[0]
+        shares = folder in ("tests/privilege", "tests/program") and "with_the_engine" not in path
+        return folder if shares else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config) -> OneWorkerAFile:
+    return OneWorkerAFile(config)
 
 
 def pytest_report_header() -> str:

@@ -96,7 +96,7 @@ def test_a_task_of_one_shard_of_ten_takes_a_tenth() -> None:
 def test_a_shared_server_makes_callers_wait_as_queueing_theory_says() -> None:
     # M/D/1: at half of its capacity in pieces of 5 ms a newcomer waits ρ s / 2 (1 − ρ) = 2.5 ms on average.
     rates = replace(PLAIN, write=Step(server=Time(0.001)), cores=4, idle_server=0.5)
-    outcome = simulate(rates, Load(tasks=1, changes=5, seconds=800))
+    outcome = simulate(rates, Load(tasks=1, changes=5, seconds=400))
     mean = sum(lag for _, lag in outcome.lags) / len(outcome.lags)
     assert mean - 0.180 == pytest.approx(0.0025, abs=0.0005)
 

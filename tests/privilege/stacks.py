@@ -1,5 +1,6 @@
 """The stacks that go to AWS, evaluated with mocks that make ARNs as AWS does."""
 
+from functools import cache
 from typing import Any
 
 from pulumi.runtime import mocks
@@ -42,5 +43,6 @@ class Named(Cloud):
         return made, outputs
 
 
+@cache
 def evaluated(stack: str) -> Evaluation:
     return evaluate(run_program, stack_configuration(stack), stack, cloud=Named())

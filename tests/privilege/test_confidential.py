@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -11,19 +10,12 @@ import pytest
 
 from local.task_process import get
 from tests.local.emulation import eventually
-from tests.privilege.deployment import Deployment, deployed
+from tests.privilege.conftest import EMAIL
+from tests.privilege.deployment import Deployment
 
 pytestmark = [pytest.mark.engine, pytest.mark.emulator]
 
-EMAIL = "oncall-7f3a9c@example.com"
 VALUE = "classified-51c2e8"
-
-
-@pytest.fixture(scope="module")
-def deployment(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("secrets")
-    with deployed(pulumi, folder, f"alarmEmail={EMAIL}") as deployment:
-        yield deployment
 
 
 @pytest.fixture(scope="module")

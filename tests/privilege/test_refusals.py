@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from local.events import state_change
 from local.task_process import TaskProcess, get
 from tests.local.emulation import eventually
 from tests.privilege.calls import CALLS, JOBS, REFUSED, Call, Client, Job, Targets
-from tests.privilege.deployment import REGION, Deployment, deployed
+from tests.privilege.deployment import REGION, Deployment
 from tests.privilege.principals import PRINCIPALS, Principal
 
 pytestmark = [pytest.mark.engine, pytest.mark.emulator]
@@ -44,12 +44,6 @@ class Cast:
             return client
 
         return make
-
-
-@pytest.fixture(scope="module")
-def deployment(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with deployed(pulumi, tmp_path_factory.mktemp("privilege")) as deployment:
-        yield deployment
 
 
 @pytest.fixture(scope="module")
