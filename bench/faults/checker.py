@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.deliveries import POLL, Delivery
+from bench.deliveries import Delivery
 from bench.fleet import Lease
 from bench.statistics import acknowledged
 from bench.writer import Write
 
 DUE_MS = 2000
 """What the system promises: a change at every task in under two seconds."""
-ONE_SCAN_MS = 500
-"""What two polls that follow each other are at least apart: they begin a second apart."""
 Held = Mapping[str, int]
 """Id → version."""
 
@@ -144,17 +142,6 @@ def settled(samples: Iterable[Sample], digest: str) -> Iterator[Scan]:
     """Moments at which a task told the digest of the table as it was in the end: it knew all."""
     told = ((lease, sample.at) for sample in samples for lease in sample.leases)
     return (Scan(lease.task, at, at) for lease, at in told if lease.digest == digest)
-
-
-def polls(deliveries: Iterable[Delivery]) -> Iterator[Scan]:
-    """The scans of tasks that poll, as far as what they found tells: each began after the one before."""
-    last: dict[str, int] = {}
-    found = (delivery for delivery in deliveries if delivery.forwarder == POLL)
-    for delivery in sorted(found, key=lambda delivery: delivery.applied_at):
-        before = last.setdefault(delivery.task, delivery.applied_at)
-        if delivery.applied_at - before >= ONE_SCAN_MS:
-            last[delivery.task] = delivery.applied_at
-            yield Scan(delivery.task, before, delivery.applied_at)
 
 
 def behind(

@@ -20,7 +20,6 @@ from bench.faults.checker import (
     counted,
     explained,
     lives,
-    polls,
     recovery_ms,
     settled,
 )
@@ -51,7 +50,7 @@ def conclude(
     """`summary.json`, without its environment. `started` is when each task's process began, Unix ms."""
     violations = check(writes, table, tasks)
     tenures = lives(samples)
-    known = [*scans, *polls(deliveries), *settled(samples, digest_of(table.items()))]
+    known = [*scans, *settled(samples, digest_of(table.items()))]
     late = behind(writes, deliveries, known, tenures)
     ready = {life.task: life.ready_at for life in reversed(tenures)}  # a task's first tenure
     waits = [ready[task] - began for task, began in started.items() if task in ready]

@@ -160,7 +160,8 @@ class Reader:
         # How long failed tries took is no measure of the table: the next poll would wait for five times that.
         between = max(POLL_SECONDS, POLL_SCANS * (seconds - max(lost)))
         self._due = began + between if self.mode == "poll" else self._rescan_due()
-        if self._purpose != "poll":
+        # Where nothing but polls happens, a line each second would tell nothing.
+        if self._settings.forwarders or self._purpose != "poll":
             told = {
                 "items": len(self._replica),
                 "unversioned": sum(unversioned),

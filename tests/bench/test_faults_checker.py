@@ -18,7 +18,6 @@ from bench.faults.checker import (
     explained,
     lives,
     merged,
-    polls,
     recovery_ms,
     scan_told,
     settled,
@@ -26,7 +25,7 @@ from bench.faults.checker import (
 from bench.fleet import Lease
 from bench.workload import Kind
 from bench.writer import Write
-from tests.bench.synthetic import START, delivery, polled, write
+from tests.bench.synthetic import START, delivery, write
 
 PUT, DELETE = "update", "delete"
 
@@ -149,14 +148,6 @@ def test_a_line_tells_of_a_scan_from_its_beginning_to_its_end() -> None:
     line = '{"event":"snapshot complete","at":5000,"task":"task/0","items":3,"seconds":1.5}'
     assert scan_told(line) == Scan("task/0", 3500, 5000)
     assert scan_told('{"event":"slot taken","at":5000,"task":"task/0"}') is None
-
-
-def test_a_poll_began_after_the_one_before_had_found_something() -> None:
-    found = [polled(write(0), after=ms) for ms in (0, 20, 1000, 1010, 2400)]
-    assert list(polls([*found, delivery(write(0), after=1500)])) == [
-        Scan("task/0", START, START + 1000),
-        Scan("task/0", START + 1000, START + 2400),
-    ]
 
 
 def test_a_task_that_was_not_ready_yet_is_late_from_then_on() -> None:

@@ -321,7 +321,10 @@ def test_while_push_is_late_the_table_is_polled_each_second_and_once_more_when_i
         "snapshot complete",
         "push is late",
         *["delivery"] * 3,
+        "poll complete",
+        "poll complete",
         "delivery",
+        "poll complete",
         "push is back",
     ]
     put, _, delete = told[2:5]
