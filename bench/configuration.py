@@ -49,18 +49,32 @@ class Configuration(BaseModel):
         return self.model_copy(update=settings)
 
 
+def file_of(stack: str, project: Path = PROJECT) -> Path:
+    """Where a stack's own settings stand."""
+    return project / f"Pulumi.{stack}.yaml"
+
+
+def defaults(project: Path = PROJECT) -> Configuration:
+    """The configuration of a stack without settings of its own."""
+    return Configuration.model_validate(_defaults(project))
+
+
+def _defaults(project: Path) -> dict[str, Any]:
+    settings = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]
+    return {key: setting["default"] for key, setting in settings.items()}
+
+
 def configuration(stack: str, project: Path = PROJECT) -> Configuration:
     """The configuration of a stack: `Pulumi.<stack>.yaml` on top of the defaults in `Pulumi.yaml`.
 
     Raises:
         ExperimentError: there is no such stack of a fleet, or a value has another type.
     """
-    file = project / f"Pulumi.{stack}.yaml"
+    file = file_of(stack, project)
     if not file.exists():
         names = sorted(path.name.split(".")[1] for path in project.glob("Pulumi.*.yaml"))
         raise ExperimentError(f"there is no {file.name}: give --stack one of {', '.join(names)}")
-    settings = yaml.safe_load((project / "Pulumi.yaml").read_text())["config"]
-    values = {key: setting["default"] for key, setting in settings.items()}
+    values = _defaults(project)
     own: dict[str, Any] = (yaml.safe_load(file.read_text()) or {}).get("config") or {}
     values |= {key.removeprefix("statecast:"): value for key, value in own.items()}
     try:

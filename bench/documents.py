@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.configuration import configuration
 from bench.cost import model
-from bench.cost.model import HOURS, Demand, bill, poll_interval, scan_seconds, scan_units
+from bench.cost.model import ARTICLE, HOURS, Demand, bill, by_part, poll_interval, scan_seconds, scan_units
 from bench.cost.prices import DEFAULT_REGION, prices
 from bench.scale.run import CHANGES, LEVERS, beyond, late, row
 from bench.scale.run import TASKS as FLEETS
@@ -19,7 +19,6 @@ MARKED = re.compile(r"(<!-- costs: (\w+) -->\n).*?(<!-- end of costs -->)", re.D
 DOCUMENTS = ("README.md", "docs/polling.md", "docs/scale.md")
 ITEM_BYTES = 300
 TASKS, SCALE_ITEMS = 20, 10_000
-ARTICLE = Demand(changes=0.2, items=100, item_bytes=ITEM_BYTES)
 IDLE = Demand(changes=0, items=100, item_bytes=ITEM_BYTES)
 PRICES = prices(DEFAULT_REGION)
 
@@ -40,9 +39,10 @@ def stacks() -> str:
         "both": bill(both, ARTICLE, PRICES),
         "`poll`": bill(configuration("poll"), ARTICLE, PRICES),
     }
-    sums = [of.parts() for of in bills.values()]
-    parts = dict.fromkeys(part for of in sums for part in of)
-    rows = [[part, *(_usd(of[part]) if part in of else "" for of in sums)] for part in parts]
+    rows = [
+        [part, *("" if one is None else _usd(one) for one in usd)]
+        for part, usd in by_part(list(bills.values())).items()
+    ]
     return _table(["", *bills], [*rows, ["**all**", *(f"**{_usd(of.usd)}**" for of in bills.values())]])
 
 

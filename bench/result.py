@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from bench.bootstrap import LEVEL, RESAMPLES, Interval, intervals
 from bench.burst import Burst
+from bench.cost.variants import Costs
 from bench.deliveries import POLL, Delivery
 from bench.environment import caveat
 from bench.errors import ExperimentError
@@ -64,7 +65,8 @@ class Observation:
 class Result:
     """What it amounts to: all that the reports draw on.
 
-    `intervals` are of each variant's hops: how sure their mean, p50 and p99 are, milliseconds.
+    `intervals` are of each variant's hops: how sure their mean, p50 and p99 are, milliseconds. `costs` are
+    for its reader, and not of the run itself.
     """
 
     observation: Observation
@@ -75,6 +77,7 @@ class Result:
     lateness: Distribution
     warm_up: dict[str, int]
     notes: list[str]
+    costs: Costs | None
 
     @property
     def failed(self) -> list[Write]:
@@ -129,6 +132,7 @@ class Result:
             },
             "paired": self.paired and self.paired.summary(),
             "aws_only": self.observation.aws_only,
+            "usd_a_month": self.costs and {name: round(usd, 2) for name, usd in self.costs.usd.items()},
             "converged": self.observation.converged,
             "notes": self.notes,
         }
@@ -143,7 +147,7 @@ class Kept:
     arrivals: list[Arrival]
 
 
-def conclude(observed: Observation) -> Result:
+def conclude(observed: Observation, costs: Costs | None = None) -> Result:
     """Count and measure."""
     arrivals = join(observed.writes, observed.deliveries)
     sns_clock = not coarse_sns_clock(observed.deliveries)
@@ -169,6 +173,7 @@ def conclude(observed: Observation) -> Result:
             "delivered": len(warm_up & arrived),
         },
         notes=list(_notes(observed, variants, sns_clock=sns_clock)),
+        costs=costs,
     )
 
 

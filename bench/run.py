@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench import appsync, environment, traces, workload
 from bench.burst import Burst, StepResult, step_result
+from bench.cost.variants import costs
 from bench.deliveries import Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
 from bench.fleet import await_converged, await_ready, live_leases, wanted_tasks
@@ -83,7 +84,7 @@ def run(
             patience_s=patience,
             keep_items=keep_items,
         )
-    result = conclude(observation)
+    result = conclude(observation, costs(found, len(observation.tasks), entry))
     folder = save(result, {"report.html": page(result), "report.md": markdown(result)}, RESULTS)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)

@@ -4,7 +4,7 @@ Changes and watermarks are taken as evenly spaced. What no document states is a 
 comes from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -75,6 +75,10 @@ class Demand:
     entry: Entry = "table"
 
 
+ARTICLE = Demand(changes=0.2, items=100, item_bytes=300)
+"""The article's rate, 720 changes an hour, on a small table."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Levers:
     """What would carry the design further; the program has none of them.
@@ -120,6 +124,11 @@ class Bill:
     lines: tuple[Line, ...]
 
     @property
+    def name(self) -> str:
+        """Of its variants."""
+        return " + ".join(self.variants)
+
+    @property
     def usd(self) -> float:
         """All of it."""
         return sum(line.usd for line in self.lines)
@@ -130,6 +139,12 @@ class Bill:
         for line in self.lines:
             told[line.part] = told.get(line.part, 0) + line.usd
         return told
+
+
+def by_part(bills: Sequence[Bill]) -> dict[str, list[float | None]]:
+    """USD of each part, bill by bill; None where a bill has none of it."""
+    sums = [one.parts() for one in bills]
+    return {part: [of.get(part) for of in sums] for part in dict.fromkeys(part for of in sums for part in of)}
 
 
 def bill(

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.configuration import Configuration, configuration
 from bench.cost.crossing import Crossing, crossings
-from bench.cost.model import HOURS, Bill, Demand, Entry, bill
+from bench.cost.model import HOURS, Bill, Demand, Entry, bill, by_part
 from bench.cost.prices import prices
 from bench.deliveries import POLL
 from bench.errors import ExperimentError
@@ -48,7 +48,7 @@ def cost(
         raise ExperimentError(f"stack {stack!r} has no API: give --entry table, or set statecast:writeApi")
     demand = Demand(changes=per_second(changes), items=items, item_bytes=item_bytes, entry=entry)
     listed = prices(of.region)
-    bills = {variants: bill(of.having(variants=variants), demand, listed) for variants in VARIANTS}
+    bills = [bill(of.having(variants=variants), demand, listed) for variants in VARIANTS]
     own = bill(of, demand, listed)
     push = of if of.forwarders else of.having(variants=("lambda",))
     found = list(crossings(push, demand, listed))
@@ -59,13 +59,13 @@ def cost(
     table, sources = itemised(own)
     console.print(table)
     console.print(sources, style="dim", highlight=False, soft_wrap=True)
-    console.print(compared(list(bills.values())))
+    console.print(compared(bills))
     for one in found:
-        console.print(f"{name(push.variants)} against {POLL}, {one}", highlight=False, soft_wrap=True)
+        console.print(f"{' + '.join(push.variants)} against {POLL}, {one}", highlight=False, soft_wrap=True)
     console.print(NOT_COUNTED, style="dim")
     start = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
     with folder_of(start, RESULTS) as folder:
-        told = summary(stack, of, demand, [own, *bills.values()], found)
+        told = summary(stack, of, demand, [own, *bills], found)
         (folder / "summary.json").write_text(json.dumps(told, indent=2) + "\n")
     console.print(f"Summary: {folder / 'summary.json'}", soft_wrap=True)
 
@@ -84,17 +84,12 @@ def per_second(rate: str) -> float:
     return float(match[1]) / SECONDS_OF[match[2]]
 
 
-def name(variants: Sequence[str]) -> str:
-    """Of the variants of a stack."""
-    return " + ".join(variants)
-
-
 def itemised(of: Bill) -> tuple[Table, str]:
     """Each line with its price, and where and of when the prices are."""
     sources = list(
         dict.fromkeys(f"{p.source}, {p.date}, {p.region}" for p in (line.price for line in of.lines))
     )
-    table = Table(name(of.variants), "how many", "price", "USD", "from", box=box.SIMPLE_HEAD)
+    table = Table(of.name, "how many", "price", "USD", "from", box=box.SIMPLE_HEAD)
     table.columns[1].justify = table.columns[3].justify = table.columns[4].justify = "right"
     for line in of.lines:
         source = 1 + sources.index(f"{line.price.source}, {line.price.date}, {line.price.region}")
@@ -109,10 +104,9 @@ def compared(bills: Sequence[Bill]) -> Table:
     """The parts of several bills beside one another."""
     table = Table("part", box=box.SIMPLE_HEAD)
     for one in bills:
-        table.add_column(name(one.variants), justify="right")
-    sums = [one.parts() for one in bills]
-    for part in dict.fromkeys(part for of in sums for part in of):
-        table.add_row(part, *(f"{of[part]:,.2f}" if part in of else "–" for of in sums))
+        table.add_column(one.name, justify="right")
+    for part, usd in by_part(bills).items():
+        table.add_row(part, *("–" if one is None else f"{one:,.2f}" for one in usd))
     table.add_section()
     table.add_row("[bold]all[/]", *(f"[bold]{one.usd:,.2f}[/]" for one in bills))
     return table
@@ -127,7 +121,7 @@ def summary(
         "configuration": of.model_dump(by_alias=True),
         "demand": asdict(demand),
         "bills": {
-            name(one.variants): {
+            one.name: {
                 "usd": one.usd,
                 "lines": [
                     {"part": line.part, "what": line.what, "count": line.count, "usd": line.usd}

@@ -4,7 +4,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from bench.bootstrap import LEVEL
-from bench.report.wording import AWS_ONLY, COUNTS, STEP, counts, figure, headline, knee, paired, span, steps
+from bench.report.wording import (
+    AWS_ONLY,
+    COUNTS,
+    STEP,
+    counts,
+    figure,
+    headline,
+    knee,
+    paired,
+    priced,
+    span,
+    steps,
+)
 from bench.result import Result
 
 LOSSES_SHOWN = 20
@@ -27,6 +39,8 @@ def _paragraphs(result: Result) -> Iterator[str]:
         yield _table(STEP, steps(burst))
     if result.paired:
         yield _text(paired(result.paired))
+    if result.costs:
+        yield _text(priced(result.costs))
     if result.lost:
         yield _table(("lost write", "item", "version", "task", "variant"), _lost(result))
         if len(result.lost) > LOSSES_SHOWN:

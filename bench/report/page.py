@@ -1,10 +1,10 @@
 """`report.html`: one file, readable without a network."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 
 from bench.bootstrap import STATISTICS
 from bench.burst import Burst
+from bench.cost.variants import Costs
 from bench.pairing import Pairing
 from bench.published import ARTICLE, PUBLISHED
 from bench.report import charts
@@ -21,6 +21,7 @@ from bench.report.wording import (
     headline,
     knee,
     paired,
+    parts,
     side_by_side,
     steps,
     sure,
@@ -29,7 +30,6 @@ from bench.result import Result
 
 LOSSES_SHOWN = 200
 COLUMNS = ("mean", "p50", "p99", "max")
-NO_PRICES: Mapping[str, float] = MappingProxyType({})
 PATHS = "Means, one hop after the other. Grey: published, measured on AWS by others."
 MOMENTS = (
     "Each mark is a write. Hollow on grey: the warm-up, which meets cold starts and is not measured. No "
@@ -41,8 +41,8 @@ HEAT = (
 )
 
 
-def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
-    """The report of a run; the first sentence names the prices of the variants that are given one."""
+def page(result: Result) -> str:
+    """The report of a run; the first sentence names the variants' prices where they are known."""
     caveat = result.caveat
     sections = (
         section("Deliveries", "", _deliveries(result)),
@@ -54,11 +54,12 @@ def page(result: Result, usd_a_month: Mapping[str, float] = NO_PRICES) -> str:
         section("How sure", SURE, table(("", *STATISTICS), sure(result))),
         *([_burst(result.observation.burst, caveat)] if result.observation.burst else []),
         *([_side_by_side(result.paired, caveat)] if result.paired else []),
+        *([_costs(result.costs)] if result.costs else []),
         section("Published figures", f"Measured on AWS, by others. {ARTICLE}.", _published()),
         section("Environment", "", table((), _environment(result), "prose")),
     )
     notes = (headline(result), *result.notes)
-    return document(answer(result, usd_a_month), caveat, notes, sections, passed=result.passed)
+    return document(answer(result), caveat, notes, sections, passed=result.passed)
 
 
 def _remark(*sentences: str) -> str:
@@ -112,6 +113,10 @@ def _side_by_side(of: Pairing, caveat: str) -> str:
 
 def _burst(of: Burst, caveat: str) -> str:
     return section("Knee", " ".join(filter(None, (knee(of), caveat))), table(STEP, steps(of)))
+
+
+def _costs(of: Costs) -> str:
+    return section("Price", of.terms, table(("", *of.usd), parts(of)))
 
 
 def _published() -> str:

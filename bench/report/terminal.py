@@ -7,7 +7,19 @@ from rich.table import Table
 
 from bench.bootstrap import LEVEL, STATISTICS
 from bench.published import PUBLISHED
-from bench.report.wording import AWS_ONLY, COUNTS, STEP, counts, figure, headline, knee, paired, span, steps
+from bench.report.wording import (
+    AWS_ONLY,
+    COUNTS,
+    STEP,
+    counts,
+    figure,
+    headline,
+    knee,
+    paired,
+    priced,
+    span,
+    steps,
+)
 from bench.result import Result
 
 LOSSES_SHOWN = 20
@@ -25,7 +37,7 @@ def show(result: Result, console: Console) -> None:
         console.print(table, knee(burst), highlight=False)
     if result.paired:
         console.print(paired(result.paired), highlight=False)
-    for note in (result.caveat, *result.notes):
+    for note in (result.caveat, *result.notes, priced(result.costs) if result.costs else ""):
         console.print(note, style="dim", highlight=False)
     for write in result.failed:
         console.print(

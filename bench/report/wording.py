@@ -1,9 +1,11 @@
 """Sentences and figures, the same wherever they are printed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from bench.bootstrap import LEVEL, STATISTICS, Interval
 from bench.burst import DEADLINE_MS, Burst
+from bench.cost.model import by_part
+from bench.cost.variants import Costs
 from bench.pairing import Pairing
 from bench.result import Result
 from bench.statistics import VariantResult
@@ -34,16 +36,11 @@ def figure(value: float | None) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
-def answer(result: Result, usd_a_month: Mapping[str, float]) -> str:
-    """Which variant, at what price, how late at worst.
-
-    Args:
-        result: the run.
-        usd_a_month: by variant, of those whose price is known.
-    """
+def answer(result: Result) -> str:
+    """Which variant, at what price, how late at worst."""
 
     def told(name: str) -> str:
-        price = f" for ${usd_a_month[name]:,.2f} a month" if name in usd_a_month else ""
+        price = f" for ${result.costs.usd[name]:,.2f} a month" if result.costs else ""
         return f"{name}{price}, {figure(worst[name])} ms"
 
     lossy = [f"{name} lost {len(row.lost):,}" for name, row in result.variants.items() if row.lost]
@@ -120,6 +117,19 @@ def steps(of: Burst) -> Iterator[tuple[str, ...]]:
         took = step.write_to_applied
         ms = (figure(value) for value in (took.p50, took.p99, step.lateness_p99))
         yield f"{step.rate:g}", f"{step.achieved:g}", *ms, f"{step.lost:,}", f"{step.failed:,}"
+
+
+def priced(of: Costs) -> str:
+    """What each variant costs, in a sentence, and on which terms."""
+    usd = ", ".join(f"{name} {usd:,.2f}" for name, usd in of.usd.items())
+    return f"{usd} {of.terms}"
+
+
+def parts(of: Costs) -> Iterator[tuple[str, ...]]:
+    """A row for each part of the bills, and their sums."""
+    for part, usd in by_part(of.bills).items():
+        yield part, *("–" if one is None else f"{one:,.2f}" for one in usd)
+    yield "all", *(f"{usd:,.2f}" for usd in of.usd.values())
 
 
 def headline(result: Result) -> str:

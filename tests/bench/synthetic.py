@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bench.cost.variants import Costs
 from bench.deliveries import Delivery
 from bench.result import Observation, Result, conclude
 from bench.statistics import Distribution
@@ -62,6 +63,7 @@ def result(
     cloud: str = "aws",
     aws_only: tuple[str, ...] = (),
     warm_up: Sequence[Write] = (),
+    costs: Costs | None = None,
 ) -> Result:
     """The result of a run in both variants."""
     names = [f"task/{number}" for number in range(tasks)]
@@ -82,5 +84,6 @@ def result(
             aws_only=list(aws_only),
             entry="table",
             appsync=Distribution(0),
-        )
+        ),
+        costs,
     )

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from bench.burst import Burst, StepResult
+from bench.cost.variants import costs
 from bench.handoff.functions import Order
 from bench.handoff.lines import Received, Sent
 from bench.handoff.plan import PRESETS, plan
 from bench.handoff.result import Observation, conclude
 from bench.report import page
 from bench.report.handoff import page as handoff_page
+from tests.bench.pretend import PretendStack
 from tests.bench.synthetic import delivery, result, write
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -100,7 +103,10 @@ def browser() -> Iterator[Browser]:
 
 
 def a_run() -> str:
-    """Three minutes at twenty tasks: some seconds are slow, one delivery comes twice, another is lost."""
+    """Three minutes at twenty tasks: some seconds are slow, one delivery comes twice, another is lost.
+
+    Prices and a burst's steps besides, so that every table is there.
+    """
     random = Random(6)
     writes = [write(number) for number in range(190)]
     deliveries = [
@@ -113,7 +119,11 @@ def a_run() -> str:
     deliveries[900] = replace(deliveries[900], receives=2)
     deliveries.pop()
     emulator = "emulator (ministack 1.5.33)"
-    return page(result(writes[10:], deliveries, tasks=20, cloud=emulator, warm_up=writes[:10]))
+    paid = costs(PretendStack(), 20, "table")  # pyright: ignore[reportArgumentType]
+    seen = result(writes[10:], deliveries, tasks=20, cloud=emulator, warm_up=writes[:10], costs=paid)
+    took = seen.variants["lambda"].ms["write_to_applied"]
+    steps = [StepResult(rate, rate - 0.1, 0, 0, 12, took) for rate in (20, 40, 200)]
+    return page(replace(seen, observation=replace(seen.observation, burst=Burst("lambda", steps))))
 
 
 def a_handoff() -> str:

@@ -4,10 +4,15 @@ from io import StringIO
 
 from rich.console import Console
 
+from bench.configuration import configuration, defaults
+from bench.cost.model import ARTICLE, bill
+from bench.cost.prices import prices
+from bench.cost.variants import Costs, costs
 from bench.report import page, show
 from bench.report.charts import timeline
 from bench.report.wording import answer, headline
 from bench.result import Result
+from tests.bench.pretend import PretendStack
 from tests.bench.synthetic import delivery, result, write
 
 EMULATOR = "emulator (ministack 1.5.33)"
@@ -120,37 +125,65 @@ def test_what_others_wrote_cannot_break_the_page() -> None:
     assert "<script>alert" not in page(result([one], []))
 
 
-def raced(lambda_ms: int, pipe_ms: int) -> Result:
+def raced(lambda_ms: int, pipe_ms: int, paid: Costs | None = None) -> Result:
     one = write(0)
-    return result([one], [delivery(one, after=lambda_ms), delivery(one, "task/0", "pipe", pipe_ms)])
+    deliveries = [delivery(one, after=lambda_ms), delivery(one, "task/0", "pipe", pipe_ms)]
+    return result([one], deliveries, costs=paid)
 
 
 def test_the_page_begins_with_the_variant_that_is_the_least_late_and_how_late_it_was() -> None:
     told = "Least late at worst: pipe, 90 ms from a write to its last task; lambda, 100 ms."
-    assert answer(raced(100, 90), {}) == told
+    assert answer(raced(100, 90)) == told
     assert f"<h1>{told}</h1>" in page(raced(100, 90))
 
 
-def test_a_price_is_named_where_one_is_given_and_none_is_made_up() -> None:
-    assert "$" not in answer(raced(100, 90), {})
-    told = "pipe for $9.10 a month, 90 ms from a write to its last task; lambda, 100 ms."
-    assert told in answer(raced(100, 90), {"pipe": 9.1})
+def test_prices_are_named_where_they_are_known_and_none_is_made_up() -> None:
+    assert "$" not in answer(raced(100, 90))
+    assert "Price" not in sections(page(raced(100, 90)))
+    paid = costs(PretendStack(endpoint="http://emulator"), 20, "table")  # pyright: ignore[reportArgumentType]
+    of = [
+        bill(defaults().having(variants=(name,), tasks_min=20, tasks_max=20), ARTICLE, prices("eu-south-1"))
+        for name in ("lambda", "pipe")
+    ]
+    by_lambda, by_pipe = (f"{one.usd:,.2f}" for one in of)
+    report = page(raced(100, 90, paid))
+    assert (
+        f"pipe for ${by_pipe} a month, 90 ms from a write to its last task; lambda for ${by_lambda} a month, "
+        "100 ms." in report
+    )
+    told = sections(report)["Price"]
+    assert "<th></th><th>lambda</th><th>pipe</th><th>lambda + pipe</th>" in told
+    assert f"<td>all</td><td>{by_lambda}</td><td>{by_pipe}</td><td>" in told
+    assert paid.terms in told
+    assert (
+        "20 tasks, 720 changes an hour, 100 items of 300 bytes, entry table, default settings" in paid.terms
+    )
+
+
+def test_on_aws_the_price_is_of_the_stack_s_own_settings() -> None:
+    dev = PretendStack(name="dev")
+    paid = costs(dev, 2, "table")  # pyright: ignore[reportArgumentType]
+    own = configuration("dev").having(variants=("pipe",))
+    assert paid.usd["pipe"] == bill(own, ARTICLE, prices("eu-south-1")).usd
+    assert "the settings of Pulumi.dev.yaml" in paid.terms
+    by_api = costs(dev, 2, "appsync")  # pyright: ignore[reportArgumentType]
+    assert by_api.usd["pipe"] > paid.usd["pipe"]
 
 
 def test_a_variant_that_lost_a_write_is_not_the_answer_however_soon_it_was() -> None:
     one = write(0)
     only_pipe = result([one], [delivery(one, "task/0", "pipe", 500)])
-    assert answer(only_pipe, {}) == (
+    assert answer(only_pipe) == (
         "Least late at worst: pipe, 500 ms from a write to its last task; lambda lost 1."
     )
-    assert answer(result([one], []), {}) == (
+    assert answer(result([one], [])) == (
         "No variant brought every write to every task; lambda lost 1, pipe lost 1."
     )
 
 
 def test_an_answer_that_misses_the_deadline_says_so() -> None:
-    assert answer(raced(2000, 3000), {}).endswith("The 2 s that are asked for were missed.")
-    assert "missed" not in answer(raced(1999, 3000), {})
+    assert answer(raced(2000, 3000)).endswith("The 2 s that are asked for were missed.")
+    assert "missed" not in answer(raced(1999, 3000))
 
 
 def test_what_went_wrong_is_marked_on_the_timeline() -> None:
