@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.consumer_image import ConsumerImage
+from components.json_text import json_text
 from components.leases_table import LeasesTable
 from components.network import Network
 from components.policy_document import Statement, allow
@@ -93,7 +94,7 @@ class ConsumerService(pulumi.ComponentResource):
             memory=MEMORY,
             task_role_arn=task_role.arn,
             execution_role_arn=execution_role.arn,
-            container_definitions=pulumi.Output.json_dumps([_container(args, logs.name)]),
+            container_definitions=json_text([_container(args, logs.name)]),
             opts=child_opts,
         )
         # With room between the two, scaling owns the count and an `up` must not reset it. Without, the
@@ -206,7 +207,7 @@ def _container(args: ConsumerServiceArgs, log_group_name: pulumi.Output[str]) ->
         "STATECAST_TABLE": args.table.table_name,
         "STATECAST_LEASES_TABLE": args.leases.table_name,
         "STATECAST_SLOTS": str(args.slots.args.count),
-        "STATECAST_SLOT_QUEUE_URLS": pulumi.Output.json_dumps([queue.url for queue in args.slots.queues]),
+        "STATECAST_SLOT_QUEUE_URLS": json_text([queue.url for queue in args.slots.queues]),
         "STATECAST_LONG_POLL_SECONDS": str(args.long_poll_seconds),
         "STATECAST_VISIBILITY_TIMEOUT_SECONDS": str(args.slots.args.visibility_timeout_seconds),
         "STATECAST_SLOT_RETENTION_SECONDS": str(args.slots.args.retention_seconds),

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.forwarders.forwarder import Forwarder
+from components.json_text import json_text
 from components.push_alarms import DUE_MILLISECONDS, NAMESPACE, late_after
 from components.state_table import StateTable
 from components.task_slots import TaskSlots
@@ -45,7 +46,7 @@ class Dashboard(pulumi.ComponentResource):
         dashboard = aws.cloudwatch.Dashboard(
             name,
             dashboard_name=f"{name}-{pulumi.get_stack()}",
-            dashboard_body=pulumi.Output.json_dumps({"widgets": _widgets(args)}),
+            dashboard_body=json_text({"widgets": _widgets(args)}),
             opts=pulumi.ResourceOptions(parent=self),
         )
 

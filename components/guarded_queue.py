@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.json_text import json_text
 from components.policy_document import allow_topic_to_send, deny_plain_http, document
 
 
@@ -43,7 +44,7 @@ class GuardedQueue(pulumi.ComponentResource):
             message_retention_seconds=args.retention_seconds,
             visibility_timeout_seconds=args.visibility_timeout_seconds,
             sqs_managed_sse_enabled=True,
-            redrive_policy=pulumi.Output.json_dumps(
+            redrive_policy=json_text(
                 {"deadLetterTargetArn": self.dead_letter_queue.arn, "maxReceiveCount": args.max_receives}
             ),
             opts=child_opts,

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
+from components.json_text import json_text
+
 Statement = Mapping[str, object]
 
 
 def document(*statements: Statement) -> pulumi.Output[str]:
     """A policy document, JSON, of statements whose values may be outputs."""
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    return json_text({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def allow(

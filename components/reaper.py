@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from components.alarm import alarm_above
 from components.archive_bucket import ArchiveBucket, ArchiveBucketArgs
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.json_text import json_text
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.leases_table import LeasesTable
 from components.policy_document import Statement, allow
@@ -53,7 +54,7 @@ class Reaper(pulumi.ComponentResource):
             ArchiveBucketArgs(retention_days=args.retention_days, force_destroy=args.force_destroy),
             opts=child_opts,
         )
-        stopped = pulumi.Output.json_dumps(
+        stopped = json_text(
             {
                 "source": ["aws.ecs"],
                 "detail-type": ["ECS Task State Change"],
@@ -87,9 +88,7 @@ class Reaper(pulumi.ComponentResource):
                     "ARCHIVE": archive.bucket_name,
                 },
                 texts={
-                    "queues.json": pulumi.Output.json_dumps(
-                        [queue.dead_letter_queue.url for queue in args.slots.queues]
-                    )
+                    "queues.json": json_text([queue.dead_letter_queue.url for queue in args.slots.queues])
                 },
                 statements=[*_statements(args, archive), allow(["sqs:SendMessage"], failures.arn)],
                 memory=MEMORY,
@@ -113,7 +112,7 @@ class Reaper(pulumi.ComponentResource):
             # Alarms that end, and those that begin when they are made, are no calls.
             filter_policy=json.dumps({"NewStateValue": ["ALARM"]}),
             filter_policy_scope="MessageBody",
-            redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": failures.arn}),
+            redrive_policy=json_text({"deadLetterTargetArn": failures.arn}),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[failures]),
         )
         for key, rule in rules.items():

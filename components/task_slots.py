@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.guarded_queue import GuardedQueue, GuardedQueueArgs
+from components.json_text import json_text
 
 
 def slot_count(tasks_max: int, deployment_maximum_percent: int) -> int:
@@ -60,7 +61,7 @@ class TaskSlots(pulumi.ComponentResource):
             topic=topic_arn,
             protocol="sqs",
             endpoint=queue.arn,
-            redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": queue.dead_letter_queue.arn}),
+            redrive_policy=json_text({"deadLetterTargetArn": queue.dead_letter_queue.arn}),
             # Both queues' policies come first: what SNS may not deliver, it drops.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[queue]),
         )

@@ -9,6 +9,7 @@ from components.change_topic import ChangeTopic
 from components.handoff.function import HandoffFunction, HandoffFunctionArgs
 from components.handoff.stream import HandoffStream, HandoffStreamArgs
 from components.handoff.subscription import HandoffSubscription, HandoffSubscriptionArgs
+from components.json_text import json_text
 from components.policy_document import allow
 
 WAYS = ("synchronous", "asynchronous", "sns", "kinesis")
@@ -82,7 +83,7 @@ class Handoff(pulumi.ComponentResource):
                 environment={
                     "RECEIVER": self.receiver.arn,
                     "TOPIC_ARN": topic.arn,
-                    "STREAM_ARNS": pulumi.Output.json_dumps(stream_arns),
+                    "STREAM_ARNS": json_text(stream_arns),
                 },
                 memory=args.memory,
                 alarm_topic_arn=args.alarm_topic_arn,

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.json_text import json_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class HandoffSubscription(pulumi.ComponentResource):
             topic=args.topic_arn,
             protocol="lambda",
             endpoint=args.function_arn,
-            redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": failures.arn}),
+            redrive_policy=json_text({"deadLetterTargetArn": failures.arn}),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[failures, permission]),
         )
 
