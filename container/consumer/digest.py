@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 SYSTEM_PREFIX = "statecast:"
+_BLANK = blake2b(digest_size=16)
 _MASK = (1 << 128) - 1
 
 
@@ -11,7 +12,9 @@ def weight(item_id: str) -> int:
     """K(id): BLAKE2b-128 of the id's UTF-8 with the lowest bit set; 0 for the system's own ids."""
     if item_id.startswith(SYSTEM_PREFIX):
         return 0
-    return int.from_bytes(blake2b(item_id.encode(), digest_size=16).digest(), "big") | 1
+    hasher = _BLANK.copy()  # half of what it costs to make one
+    hasher.update(item_id.encode())
+    return int.from_bytes(hasher.digest(), "big") | 1
 
 
 def term(item_weight: int, version: int) -> int:
