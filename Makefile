@@ -44,8 +44,9 @@ reap: setup ## poison one task, then all, and time what the reaper makes of it (
 	trap '$(PYTHON) -m local down --stack local' EXIT; trap 'exit 130' INT TERM; \
 	$(PYTHON) -m bench reap --stack local $(if $(SEED),--seed $(SEED))
 
-bench: setup ## the consumer's speed as ratios to bare programs, in one run
+bench: setup ## our own parts' speed as ratios to bare programs, in one run
 	@set -e; \
+	$(PYTHON) -m tests.program.measure; \
 	$(PYTHON) -m local up --stack local --config tasksMin=20; \
 	trap '$(PYTHON) -m local down --stack local' EXIT; trap 'exit 130' INT TERM; \
 	$(PYTHON) -m bench speed --stack local

@@ -1,1 +1,1 @@
-"""`bench speed`: the consumer beside bare boto3 programs, in one run."""
+"""`bench speed`: the consumer, the forwarder and bench itself beside bare programs, in one run."""

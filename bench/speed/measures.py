@@ -3,11 +3,9 @@
 import json
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from statistics import median
 
 from rich.progress import Progress
 
@@ -16,6 +14,7 @@ from bench.fleet import await_ready
 from bench.presets import Step
 from bench.result import conclude
 from bench.run import observe
+from bench.speed.figure import Figure
 from bench.speed.scratch import NAME, PATIENCE_S, Program, Scratch, item_of, of_tasks, running, scratch, wait
 from bench.stack import Stack
 from bench.statistics import acknowledged, percentile
@@ -32,27 +31,6 @@ SETTLED_S = 3.0
 """The emulator goes on with a long poll whose program has ended, and hides what it finds."""
 POLLING = {"STATECAST_VARIANTS": '["poll"]', "STATECAST_SLOT_QUEUE_URLS": "[]"}
 """Ready with the snapshot; a task that is pushed to waits for a watermark, too."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What was measured. The median of `values` is to be at most, or at least, the target."""
-
-    name: str
-    values: Sequence[float]
-    target: float
-    at_least: bool = False
-    note: str = ""
-
-    @property
-    def value(self) -> float:
-        """The median."""
-        return median(self.values)
-
-    @property
-    def met(self) -> bool:
-        """Whether the target is."""
-        return self.value >= self.target if self.at_least else self.value <= self.target
 
 
 def bursts(stack: Stack) -> Iterator[Figure]:

@@ -1,25 +1,24 @@
-"""`bench speed`: the consumer beside bare boto3 programs, in one run."""
+"""`bench speed`: what we wrote beside bare programs, in one run."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from bench import environment
 from bench.errors import ExperimentError
 from bench.fleet import live_leases, wanted_tasks
 from bench.result import folder_of
 from bench.run import RESULTS, progress_bars
-from bench.speed import measures
-from bench.speed.measures import Figure
+from bench.speed import forwarding, measures
+from bench.speed.figure import Figure, table_of
 from bench.speed.scratch import wait
+from bench.speed.writing import writing
 from bench.stack import Stack, find
 
 
@@ -29,7 +28,7 @@ def speed(
         str, typer.Option(help="A local stack that is up, with as many tasks as to measure.")
     ] = "local",
 ) -> None:
-    """Measure the consumer's speed as ratios to bare programs; a target that is missed is no failure."""
+    """Measure our own parts as ratios to bare programs; a target that is missed is no failure."""
     console, found, start = Console(), find(stack), datetime.now(UTC)
     if found.endpoint is None:
         raise ExperimentError(
@@ -55,21 +54,9 @@ def measured(stack: Stack, progress: Progress) -> Iterator[Figure]:
         wait(lambda: not live_leases(stack.client("dynamodb"), of.leases_table))
         for alone in (measures.bursts, measures.lives, measures.snapshots, measures.replica):
             yield from alone(stack)
+        yield from forwarding.handler(stack)
+        yield from forwarding.drains(stack)
+        yield from writing(stack, progress)
     finally:
         ecs.update_service(cluster=of.cluster, service=of.service, desiredCount=count)
     yield from measures.fleet(stack, progress)
-
-
-def table_of(figures: Sequence[Figure]) -> Table:
-    """Each median beside its target, and how far the repetitions were apart."""
-    table = Table("figure", "target", "median", "from … to", "", box=box.SIMPLE_HEAD)
-    for one in figures:
-        low, high = min(one.values), max(one.values)
-        table.add_row(
-            one.name,
-            f"{'≥' if one.at_least else '≤'} {one.target:,g}",
-            f"{one.value:,.4g}",
-            f"{low:,.4g} … {high:,.4g}",
-            ("[green]met[/] " if one.met else "[red]missed[/] ") + one.note,
-        )
-    return table
