@@ -19,6 +19,7 @@ from bench.cost.variants import Costs
 from bench.deliveries import POLL, Delivery
 from bench.environment import caveat
 from bench.errors import ExperimentError
+from bench.invocations import Invocation
 from bench.pairing import Pairing, pair
 from bench.statistics import (
     Arrival,
@@ -42,7 +43,7 @@ class Observation:
 
     `aws_only` are the stack's variants that do not run where the run took place: nothing is asked of them.
     `entry` is where the writes entered, and `appsync` what AppSync says that it took for them. A burst has
-    no interval but steps, each with its own.
+    no interval but steps, each with its own. `invocations` are the forwarder's function's, the warm-up's too.
     """
 
     environment: dict[str, Any]
@@ -59,6 +60,7 @@ class Observation:
     aws_only: list[str]
     entry: str
     appsync: Distribution
+    invocations: list[Invocation]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,16 @@ class Result:
         return ms | {"appsync": observed.appsync} if observed.entry == "appsync" else ms
 
     @property
+    def function_ms(self) -> dict[str, Distribution]:
+        """Lambda's Duration of the forwarder's function; its cold starts, which are not in it, apart."""
+        seen = self.observation.invocations
+        told = {
+            "warm": [one.ms for one in seen if not one.cold],
+            "cold": [one.ms for one in seen if one.cold],
+        }
+        return {name: distribution(ms) for name, ms in told.items() if ms}
+
+    @property
     def passed(self) -> bool:
         """Something was written, nothing was lost, and all tasks hold what the table holds."""
         observed = self.observation
@@ -124,6 +136,7 @@ class Result:
             "lateness_ms": asdict(self.lateness),
             "entry": self.observation.entry,
             "entry_ms": {hop: asdict(took) for hop, took in self.entry_ms.items()},
+            "function_ms": {name: asdict(took) for name, took in self.function_ms.items()},
             "warm_up": self.warm_up,
             "intervals": {"per_cent": LEVEL, "drawn_by": "write", "resamples": RESAMPLES},
             "variants": {

@@ -20,6 +20,7 @@ from bench.cost.variants import costs
 from bench.deliveries import Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
 from bench.fleet import await_converged, await_ready, live_leases, wanted_tasks
+from bench.invocations import invocations
 from bench.presets import PRESETS, PresetName, Step
 from bench.report import markdown, page, show
 from bench.result import Observation, conclude, save
@@ -180,6 +181,7 @@ def observe(
         deliveries += log.read()  # copies that came late
         leases = live_leases(stack.client("dynamodb"), stack.outputs.leases_table)
         took = _appsync(stack, made, patience_s) if entry == "appsync" else Distribution(0)
+        called = invocations(stack, warm_up[0].scheduled_at)
     return Observation(
         environment=described,
         preset=preset,
@@ -195,6 +197,7 @@ def observe(
         aws_only=aws_only,
         entry=entry,
         appsync=took,
+        invocations=called,
     )
 
 

@@ -125,6 +125,10 @@ def timeline(result: Result) -> go.Figure:
             chart, f"{name}: received again", [one.at_s for one in again], _logarithmic(again), "circle-open"
         )
         _mark(chart, f"{name}: lost", lost, [DEADLINE_MS] * len(lost), "x")
+    cold = [one for one in result.observation.invocations if one.cold]
+    took = [max(1, round(one.ms)) for one in cold]
+    drawn += took
+    _mark(chart, "lambda: cold start", [(one.at - one.ms - first) / 1000 for one in cold], took, "star")
     failed = [(write.scheduled_at - first) / 1000 for write in result.failed]
     _mark(chart, "failed write", failed, [DEADLINE_MS] * len(failed), "triangle-down")
     if result.observation.warm_up:

@@ -32,8 +32,8 @@ LOSSES_SHOWN = 200
 COLUMNS = ("mean", "p50", "p99", "max")
 PATHS = "Means, one hop after the other. Grey: published, measured on AWS by others."
 MOMENTS = (
-    "Each mark is a write. Hollow on grey: the warm-up, which meets cold starts and is not measured. No "
-    "delivery tells of a cold start later in the run: it shows as a write that is late at all tasks."
+    "Each mark is a write. Hollow on grey: the warm-up, which meets cold starts and is not measured. A star: "
+    "an invocation of the forwarder's function that began cold."
 )
 HEAT = (
     "A row for each task, by its slot and the beginning of its id; the colour is its latest delivery of the "
@@ -100,6 +100,10 @@ def _milliseconds(result: Result) -> str:
             *(figure(getattr(took, column)) for column in COLUMNS),
         )
         for hop, took in result.entry_ms.items()
+    ]
+    rows += [
+        (f"function, {kind}: duration", *(figure(getattr(took, column)) for column in COLUMNS))
+        for kind, took in result.function_ms.items()
     ]
     return table(("", *COLUMNS), rows)
 

@@ -70,6 +70,9 @@ def _milliseconds(result: Result) -> Table:
     for hop, took in result.entry_ms.items():
         label = f"entry {result.observation.entry}: {hop.replace('_to_', ' → ')}"
         table.add_row(label, *(figure(getattr(took, column)) for column in COLUMNS))
+    for kind, took in result.function_ms.items():
+        label = f"lambda's function, {kind}: duration"
+        table.add_row(label, *(figure(getattr(took, column)) for column in COLUMNS))
     table.add_section()
     for published in PUBLISHED:
         table.add_row(

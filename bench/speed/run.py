@@ -56,7 +56,7 @@ def measured(stack: Stack, progress: Progress) -> Iterator[Figure]:
             yield from alone(stack)
         yield from forwarding.handler(stack)
         yield from forwarding.drains(stack)
-        yield from writing(stack, progress)
+        yield from writing(stack)
     finally:
         ecs.update_service(cluster=of.cluster, service=of.service, desiredCount=count)
     yield from measures.fleet(stack, progress)

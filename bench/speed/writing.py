@@ -1,41 +1,50 @@
 """What bench itself computes while it writes, beyond the calls alone."""
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from rich.progress import Progress
+from rich.console import Console
 
+from bench.run import progress_bars
 from bench.speed.figure import Figure
 from bench.speed.scratch import scratch
 from bench.stack import Stack
 from bench.workload import PlannedWrite
-from bench.writer import TableEntry, new_trace, now_ms, write_on_schedule
+from bench.writer import Entry, TableEntry, new_trace, now_ms, write_on_schedule
 
-WRITES, EVERY_S, TURNS = 100, 0.1, 5
-KEYS = 10
+WRITES, EVERY_S, TURNS, KEYS = 100, 0.1, 5, 10
+PLAN = [PlannedWrite(number, "update", str(number % KEYS)) for number in range(WRITES)]
 
 
-def writing(stack: Stack, progress: Progress) -> Iterator[Figure]:
-    """Ten writes a second as `bench run` makes them, and the same calls in a plain loop."""
-    planned = [PlannedWrite(number, "update", str(number % KEYS)) for number in range(WRITES)]
-    adds, all_of_it = list[float](), 0.0
+def writing(stack: Stack) -> Iterator[Figure]:
+    """Ten writes a second as `bench run` makes them, and the same calls in a plain loop, in turn."""
+    adds, ours = list[float](), 0.0
     with scratch(stack, 0) as place:
         entry = TableEntry(stack.client("dynamodb", attempts=1), place.table)
         for _ in range(TURNS):
-            bar, used, began = (
-                progress.add_task("writes", total=WRITES),
-                time.process_time(),
-                time.monotonic(),
-            )
-            write_on_schedule(planned, EVERY_S, entry, lambda bar=bar: progress.advance(bar))
-            all_of_it = 100 * (time.process_time() - used) / (time.monotonic() - began)
-            progress.remove_task(bar)
-            progress.stop()  # to draw it is bench's own, too
-            used, began = time.process_time(), time.monotonic()
-            for one in planned:
-                time.sleep(max(0.0, began + one.number * EVERY_S - time.monotonic()))
-                entry.put(one.id, one.number, now_ms(), new_trace())
-            adds.append(all_of_it - 100 * (time.process_time() - used) / (time.monotonic() - began))
-            progress.start()
+            ours = _as_run_does(entry)
+            adds.append(ours - _plain(entry))
     name = f"bench's own at {1 / EVERY_S:g} writes/s, % of a core"
-    yield Figure(name, adds, 1, note=f"{all_of_it:.1f} % with the calls")
+    yield Figure(name, adds, 1, note=f"{ours:.1f} % with the calls")
+
+
+def _as_run_does(entry: Entry) -> float:
+    """The share of a core, %; a bar is drawn as on a terminal."""
+    used, began = time.process_time(), time.monotonic()
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        progress_bars(Console(file=nowhere, force_terminal=True)) as bar_of,
+    ):
+        bar = bar_of.add_task("writes", total=WRITES)
+        write_on_schedule(PLAN, EVERY_S, entry, lambda: bar_of.advance(bar))
+    return 100 * (time.process_time() - used) / (time.monotonic() - began)
+
+
+def _plain(entry: Entry) -> float:
+    used, began = time.process_time(), time.monotonic()
+    for one in PLAN:
+        time.sleep(max(0.0, began + one.number * EVERY_S - time.monotonic()))
+        entry.put(one.id, one.number, now_ms(), new_trace())
+    return 100 * (time.process_time() - used) / (time.monotonic() - began)

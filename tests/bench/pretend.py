@@ -112,6 +112,9 @@ class PretendStack:
         page = self.lines[logStreamName][start : start + PAGE]
         return {"events": [{"message": line} for line in page], "nextForwardToken": str(start + len(page))}
 
+    def list_event_source_mappings(self, **_: Any) -> Any:
+        return {"EventSourceMappings": []}
+
     def describe_services(self, **_: Any) -> Any:
         return {"services": [{"desiredCount": self.wanted}]}
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from bench.cost.variants import Costs
 from bench.deliveries import Delivery
+from bench.invocations import Invocation
 from bench.result import Observation, Result, conclude
 from bench.statistics import Distribution
 from bench.workload import Kind
@@ -64,6 +65,7 @@ def result(
     aws_only: tuple[str, ...] = (),
     warm_up: Sequence[Write] = (),
     costs: Costs | None = None,
+    invocations: Sequence[Invocation] = (),
 ) -> Result:
     """The result of a run in both variants."""
     names = [f"task/{number}" for number in range(tasks)]
@@ -84,6 +86,7 @@ def result(
             aws_only=list(aws_only),
             entry="table",
             appsync=Distribution(0),
+            invocations=list(invocations),
         ),
         costs,
     )

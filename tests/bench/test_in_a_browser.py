@@ -17,10 +17,11 @@ from bench.handoff.functions import Order
 from bench.handoff.lines import Received, Sent
 from bench.handoff.plan import PRESETS, plan
 from bench.handoff.result import Observation, conclude
+from bench.invocations import Invocation
 from bench.report import page
 from bench.report.handoff import page as handoff_page
 from tests.bench.pretend import PretendStack
-from tests.bench.synthetic import delivery, result, write
+from tests.bench.synthetic import START, delivery, result, write
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -120,7 +121,15 @@ def a_run() -> str:
     deliveries.pop()
     emulator = "emulator (ministack 1.5.33)"
     paid = costs(PretendStack(), 20, "table")  # pyright: ignore[reportArgumentType]
-    seen = result(writes[10:], deliveries, tasks=20, cloud=emulator, warm_up=writes[:10], costs=paid)
+    seen = result(
+        writes[10:],
+        deliveries,
+        tasks=20,
+        cloud=emulator,
+        warm_up=writes[:10],
+        costs=paid,
+        invocations=[Invocation(START, 600.5, cold=True)],
+    )
     took = seen.variants["lambda"].ms["write_to_applied"]
     steps = [StepResult(rate, rate - 0.1, 0, 0, 12, took) for rate in (20, 40, 200)]
     return page(replace(seen, observation=replace(seen.observation, burst=Burst("lambda", steps))))
