@@ -48,8 +48,8 @@ PART_BYTES, SNAPSHOT_EVERY_S = 8_000_000, 60
 # Two zones: components/network.py.
 ENDPOINTS = 4 * 2
 VCPU, MEMORY_GB = 0.25, 0.5
-# Parsing, on one full core (docs/polling.md); a task has a quarter.
-SCAN_S_PER_ITEM = 37e-6
+# On one full core (docs/polling.md); a task has a quarter.
+SCAN_S_PER_ITEM = 7e-6
 POLL_S, POLL_SCANS = 1.0, 5
 # By forwarder: the five times of a delivery, and how late its watermarks are. The fleet's: whether it polls,
 # and by the reaper how many tasks there are and how many at the digest.

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import boto3
 from botocore.config import Config
 
+from consumer.pages import give_changes
 from consumer.server import make_server
 from consumer.settings import SettingError, Settings
 from consumer.task import Task
@@ -60,6 +61,7 @@ def make_task(settings: Settings, arn: str) -> Task:
     """The task with its clients."""
     session: Any = boto3.Session()
     dynamodb = session.client("dynamodb", config=Config(retries=RETRIES, connect_timeout=2, read_timeout=10))
+    give_changes(dynamodb)
     # The answer to a long poll comes at its end.
     sqs = session.client(
         "sqs",

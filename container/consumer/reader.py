@@ -7,13 +7,12 @@ the table is polled.
 import random
 from collections.abc import Callable, Iterator, Mapping
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from consumer.clock import now_ms, steady
 from consumer.deliveries import event_line, polled_line, repair_line, write
-from consumer.digest import SYSTEM_PREFIX
 from consumer.failures import CALL_ERRORS, Failures
-from consumer.message import Change, from_item
+from consumer.message import Change
 from consumer.repairs import Repairs
 from consumer.replica import Replica, Scan
 from consumer.settings import Settings
@@ -28,7 +27,7 @@ Mode = Literal["push", "poll"]
 Purpose = Literal["snapshot", "poll", "rescan"]
 Step = Literal["wait", "fall back", "poll", "return", "rescan"]
 
-# Parsing a page costs more than waiting for it, and ten times its size in memory.
+# Reading a page costs more than waiting for it.
 MOST_SEGMENTS = 2
 # A page holds at most 1 MB: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
 SEGMENT_BYTES = 1_000_000
@@ -217,14 +216,8 @@ class Reader:
                 lost += steady() - tried_at
                 continue
             self.failures.clear()
-            changes = [from_item(item) for item in page["Items"] if not _is_system(item)]
             start = {"ExclusiveStartKey": page.get("LastEvaluatedKey")}
-            del page  # or it would be held while the next one is parsed
-            yield changes, lost
+            yield cast("list[Change | None]", page["Items"]), lost  # by `give_changes`
             lost = 0.0
             if start["ExclusiveStartKey"] is None:
                 return
-
-
-def _is_system(item: Mapping[str, Any]) -> bool:
-    return item["id"]["S"].startswith(SYSTEM_PREFIX)

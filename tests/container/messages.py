@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from consumer.pages import parse
+
 TABLE = "items"
 STREAM = "arn:aws:dynamodb:eu-south-1:000000000000:table/items/stream/2026-01-01T00:00:00.000"
 
@@ -89,3 +91,9 @@ def sqs(body: str, receives: int = 1, sent_at: int = 1_700_000_000_150, **change
 
 def message(event: str, item_id: str, version: int, forwarder: str | None = "lambda", **more: Any) -> Any:
     return sqs(json.dumps(envelope(json.dumps(record(event, item_id, version)), forwarder)), **more)
+
+
+def given(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a client that gives changes makes of an answer to a Scan."""
+    rest, changes = parse(json.dumps(answer))
+    return {**rest, "Items": changes}

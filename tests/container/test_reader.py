@@ -13,7 +13,7 @@ from consumer.message import Change
 from consumer.reader import MOST_SEGMENTS, SEGMENT_BYTES, Reader, next_step, segments
 from consumer.repairs import Repairs
 from consumer.replica import Replica
-from tests.container.messages import TABLE, image
+from tests.container.messages import TABLE, given, image
 from tests.container.test_inbox import SETTINGS
 
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "Scan")
@@ -38,7 +38,7 @@ class Table:
         answer = self.answers.pop(0) if self.answers else {"Items": list(self.items)}
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return given(answer)
 
     @property
     def starts(self) -> list[Any]:
@@ -177,8 +177,9 @@ def test_the_segments_of_a_scan_are_read_side_by_side_and_all_to_their_end() -> 
             segment, start = call["Segment"], call.get("ExclusiveStartKey")
             self.calls.append((segment, call["TotalSegments"], start))
             if start:
-                return {"Items": [image(f"{segment}-last", 1)]}
-            return {"Items": [image(f"{segment}-first", 1)], "LastEvaluatedKey": {"id": {"S": str(segment)}}}
+                return given({"Items": [image(f"{segment}-last", 1)]})
+            more = {"LastEvaluatedKey": {"id": {"S": str(segment)}}}
+            return given({"Items": [image(f"{segment}-first", 1)], **more})
 
     table = Segmented()
     world = World(cast(Any, table))

@@ -12,7 +12,7 @@ from consumer.clock import now_ms
 from consumer.health import judge
 from consumer.message import Change
 from consumer.task import Task
-from tests.container.messages import image, message
+from tests.container.messages import given, image, message
 from tests.container.test_inbox import SETTINGS, watermark
 
 PATIENCE_SECONDS = 30
@@ -55,7 +55,7 @@ class Aws:
         self.scans += 1
         self.scanning.set()
         assert self.scan_gate.wait(PATIENCE_SECONDS)
-        return {"Items": [image("held", 1)] if call["Segment"] == 0 else []}
+        return given({"Items": [image("held", 1)] if call["Segment"] == 0 else []})
 
     def get_item(self, **call: Any) -> Any:
         self.reading.set()
