@@ -156,7 +156,8 @@ class Reader:
         sizes, unversioned, lost = zip(*ended, strict=True)
         seconds = steady() - began
         self._segments = segments(sum(sizes))
-        # How long failed tries took is no measure of the table: the next poll would wait for five times that.
+        # How long failed tries took, boto3's too, is no measure of the table: the next poll would wait for
+        # five times that.
         between = max(POLL_SECONDS, POLL_SCANS * (seconds - max(lost)))
         self._due = began + between if self.mode == "poll" else self._rescan_due()
         # Where nothing but polls happens, a line each second would tell nothing.
@@ -196,7 +197,7 @@ class Reader:
     def _pages(self, segment: int, count: int) -> Iterator[tuple[list[Change | None], float]]:
         """A segment's pages, None for an item without a version; a page that fails is tried again.
 
-        With each page the seconds that its failed tries took.
+        With each page the seconds that failed tries took, or a try that boto3 repeated.
         """
         start: dict[str, Any] = {}
         lost = 0.0
@@ -216,6 +217,8 @@ class Reader:
                 lost += steady() - tried_at
                 continue
             self.failures.clear()
+            if page["ResponseMetadata"]["RetryAttempts"]:
+                lost += steady() - tried_at
             start = {"ExclusiveStartKey": page.get("LastEvaluatedKey")}
             yield cast("list[Change | None]", page["Items"]), lost  # by `give_changes`
             lost = 0.0

@@ -96,4 +96,4 @@ def message(event: str, item_id: str, version: int, forwarder: str | None = "lam
 def given(answer: dict[str, Any]) -> dict[str, Any]:
     """What a client that gives changes makes of an answer to a Scan."""
     rest, changes = parse(json.dumps(answer))
-    return {**rest, "Items": changes}
+    return {"ResponseMetadata": {"RetryAttempts": 0}, **rest, "Items": changes}

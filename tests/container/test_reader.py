@@ -32,7 +32,7 @@ class Table:
     def scan(self, **call: Any) -> Any:
         assert (call["TableName"], call["ConsistentRead"]) == (TABLE, True)
         if call["Segment"] > 0:
-            return {"Items": []}
+            return given({"Items": []})
         self.calls.append(call)
         self.before()
         answer = self.answers.pop(0) if self.answers else {"Items": list(self.items)}
@@ -196,7 +196,7 @@ def test_a_segment_that_is_not_read_to_its_end_ends_the_reader_and_buries_nothin
 ) -> None:
     class Broken:
         def scan(self, **call: Any) -> Any:
-            return {"Items": []} if call["Segment"] == 0 else {"no": "items"}
+            return given({"Items": []}) if call["Segment"] == 0 else {"no": "items"}
 
     monkeypatch.setattr("threading.excepthook", lambda arguments: None)
     world = World(cast(Any, Broken()))
@@ -406,3 +406,21 @@ def test_a_reader_without_forwarders_polls_from_the_first_and_counts_no_fallback
     assert len(table.calls) == 3
     assert {call["TotalSegments"] for call in table.calls[1:]} == {1}, "a small table costs least in one part"
     assert [line["event"] for line in lines()] == ["snapshot complete"]
+
+
+def test_nor_does_one_that_boto3_tried_again_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(image("a", 1))
+    world = clocked(monkeypatch, World(table, *[nothing] * 40, variants=("poll",), slot_queue_urls=()))
+    world.push.late = True
+    again = {"Items": [], "ResponseMetadata": {"RetryAttempts": 2}}
+    table.answers = [{"Items": []}, again, {"Items": []}]
+    tried: list[float] = []
+
+    def take() -> None:
+        tried.append(world.now)
+        if len(tried) == 2:
+            world.now += 3
+
+    table.before = take
+    world.reader.run()
+    assert tried[:4] == [0, 1, 4, 5]

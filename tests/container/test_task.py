@@ -28,7 +28,7 @@ class Aws:
         self.order: list[str] = []
         self.watermarks: list[int] = []
         self.scans = self.received = 0
-        self.receive_gate = Event()
+        self.receive_gate, self.polled = Event(), Event()
         self.receive_gate.set()
         self.messages = list(messages)
         self.lost = False
@@ -67,7 +67,7 @@ class Aws:
         assert self.receive_gate.wait(PATIENCE_SECONDS)
         if self.messages:
             return {"Messages": [self.messages.pop(0)]}
-        Event().wait(PATIENCE_SECONDS)  # the long poll, which nobody waits for
+        self.polled.wait(PATIENCE_SECONDS)  # the long poll, which nobody waits for
         return {}
 
     def delete_message_batch(self, **call: Any) -> Any:
@@ -77,21 +77,23 @@ class Aws:
 
 @pytest.fixture
 def run() -> Any:
-    started: list[tuple[Task, Aws]] = []
+    started: list[tuple[Task, Aws, Thread]] = []
 
     def start(aws: Aws, **changes: Any) -> tuple[Task, Thread]:
         settings = replace(SETTINGS, **changes)
         task = Task(settings, "arn:task", cast(Any, aws), cast(Any, aws))
         thread = Thread(target=task.run, daemon=True)
         thread.start()
-        started.append((task, aws))
+        started.append((task, aws, thread))
         return task, thread
 
     yield start
-    for task, aws in started:
+    for task, aws, thread in started:
         task.stop()
         aws.scan_gate.set()
         aws.read_gate.set()
+        aws.polled.set()
+        thread.join(PATIENCE_SECONDS)  # or it would print into other tests' output
 
 
 Start = Callable[..., tuple[Task, Thread]]
