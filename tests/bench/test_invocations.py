@@ -71,6 +71,11 @@ def test_the_first_report_of_a_stream_that_was_made_during_the_run_is_of_a_cold_
     assert stack.groups == ["logs of arn:function:live"]
 
 
+def test_an_emulator_that_has_a_stream_for_each_invocation_tells_of_no_cold_start() -> None:
+    called = invocations(Lambda(endpoint="http://emulator"), 1000)  # pyright: ignore[reportArgumentType]
+    assert [one.cold for one in called] == [False] * 4
+
+
 def test_a_stack_without_a_function_has_none() -> None:
     assert invocations(PretendStack(), 0) == []  # pyright: ignore[reportArgumentType]
 
