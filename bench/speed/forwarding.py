@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.faults import proxy
 from bench.speed.figure import Figure
 from bench.speed.measures import REPETITIONS
-from bench.speed.scratch import NAME, of_tasks, running, wait
+from bench.speed.scratch import NAME, item_of, of_tasks, own_table, running, subscribed, wait
 from bench.stack import PROJECT, Stack
 from bench.statistics import percentile
 from bench.writer import now_ms
@@ -66,8 +66,7 @@ class Line:
     def put(self, number: int) -> int:
         """Make an item; when that began, Unix milliseconds."""
         began = now_ms()
-        item = {"id": {"S": str(number)}, "version": {"N": "1"}, "value": {"S": "x" * 232}}
-        self.stack.client("dynamodb").put_item(TableName=self.table, Item=item)
+        self.stack.client("dynamodb").put_item(TableName=self.table, Item=item_of(number, 1))
         return began
 
     def came(self, count: int) -> dict[int, int]:
@@ -94,23 +93,13 @@ class Line:
 @contextmanager
 def line(stack: Stack, batch: int) -> Iterator[Line]:
     """The forwarder's own code behind a mapping of so many records a batch."""
-    dynamodb, sns, sqs = (stack.client(service) for service in ("dynamodb", "sns", "sqs"))
-    functions, name = stack.client("lambda"), f"{NAME}-{batch}"
+    sns, functions, name = stack.client("sns"), stack.client("lambda"), f"{NAME}-{batch}"
+    streams = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
     with ExitStack() as undo:
-        made = dynamodb.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-        )
-        undo.callback(dynamodb.delete_table, TableName=name)
+        made = undo.enter_context(own_table(stack, name, StreamSpecification=streams))
         topic = sns.create_topic(Name=name)["TopicArn"]
         undo.callback(sns.delete_topic, TopicArn=topic)
-        queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-        undo.callback(sqs.delete_queue, QueueUrl=queue)
-        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        queue = undo.enter_context(subscribed(stack, topic, name))
         functions.create_function(
             FunctionName=name,
             Runtime="python3.13",
@@ -123,7 +112,7 @@ def line(stack: Stack, batch: int) -> Iterator[Line]:
         undo.callback(functions.delete_function, FunctionName=name)
         mapping = functions.create_event_source_mapping(
             FunctionName=name,
-            EventSourceArn=made["TableDescription"]["LatestStreamArn"],
+            EventSourceArn=made["LatestStreamArn"],
             StartingPosition="TRIM_HORIZON",
             BatchSize=batch,
         )["UUID"]

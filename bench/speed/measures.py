@@ -15,7 +15,17 @@ from bench.presets import Step
 from bench.result import conclude
 from bench.run import observe
 from bench.speed.figure import Figure
-from bench.speed.scratch import NAME, PATIENCE_S, Program, Scratch, item_of, of_tasks, running, scratch, wait
+from bench.speed.scratch import (
+    PATIENCE_S,
+    Program,
+    Scratch,
+    item_of,
+    of_tasks,
+    running,
+    scratch,
+    subscribed,
+    wait,
+)
 from bench.stack import Stack
 from bench.statistics import acknowledged, percentile
 from consumer.digest import term, weight
@@ -136,27 +146,22 @@ def replica(_: Stack) -> Iterator[Figure]:
 
 def fleet(stack: Stack, progress: Progress) -> Iterator[Figure]:
     """Write → applied at every task, beside a bare receiver with a queue of its own."""
-    tasks, sqs, sns = len(await_ready(stack, PATIENCE_S)), stack.client("sqs"), stack.client("sns")
-    queue = sqs.create_queue(QueueName=NAME)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topic = stack.outputs.topic_arn
-    own = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
-    try:
-        with running(of_tasks(stack)[0], BARE, "receive", queue) as bare:
-            seen = observe(
-                stack,
-                progress,
-                steps=[Step(200, 0.2)],
-                entry="table",
-                seed=1,
-                patience_s=30,
-                keep_items=False,
-            )
-            bare.end()
-            came: list[tuple[str, int, int]] = bare.told()
-    finally:
-        sns.unsubscribe(SubscriptionArn=own)
-        sqs.delete_queue(QueueUrl=queue)
+    tasks = len(await_ready(stack, PATIENCE_S))
+    with (
+        subscribed(stack, stack.outputs.topic_arn) as queue,
+        running(of_tasks(stack)[0], BARE, "receive", queue) as bare,
+    ):
+        seen = observe(
+            stack,
+            progress,
+            steps=[Step(200, 0.2)],
+            entry="table",
+            seed=1,
+            patience_s=30,
+            keep_items=False,
+        )
+        bare.end()
+        came: list[tuple[str, int, int]] = bare.told()
     # The first of both forwarders' copies.
     first: dict[tuple[str, int | None], int] = {
         (item_id, version): at for item_id, version, at in reversed(came)

@@ -135,19 +135,44 @@ class Scratch:
 
 
 @contextmanager
+def own_table(stack: Stack, name: str, key: str = "id", **settings: Any) -> Iterator[Mapping[str, Any]]:
+    """A table until the end; its description."""
+    dynamodb = stack.client("dynamodb")
+    made = dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        **settings,
+    )
+    try:
+        yield made["TableDescription"]
+    finally:
+        dynamodb.delete_table(TableName=name)
+
+
+@contextmanager
+def subscribed(stack: Stack, topic: str, name: str = NAME) -> Iterator[str]:
+    """A queue that takes what a topic publishes, until the end; its URL."""
+    sqs, sns = stack.client("sqs"), stack.client("sns")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    own = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    try:
+        yield queue
+    finally:
+        sns.unsubscribe(SubscriptionArn=own)
+        sqs.delete_queue(QueueUrl=queue)
+
+
+@contextmanager
 def scratch(stack: Stack, items: int = ITEMS) -> Iterator[Scratch]:
     """Tables, one with so many items, and a queue."""
     dynamodb, sqs, metadata = stack.client("dynamodb"), stack.client("sqs"), MetadataServer()
     table, leases = f"{NAME}-state", f"{NAME}-leases"
     with ExitStack() as undo:
-        for name, key in ((table, "id"), (leases, "slot")):
-            dynamodb.create_table(
-                TableName=name,
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
-            undo.callback(dynamodb.delete_table, TableName=name)
+        undo.enter_context(own_table(stack, table))
+        undo.enter_context(own_table(stack, leases, "slot"))
         for first in range(0, items, 25):
             puts = [{"PutRequest": {"Item": item_of(n, 1)}} for n in range(first, min(first + 25, items))]
             if dynamodb.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]:

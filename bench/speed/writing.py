@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -24,27 +24,31 @@ def writing(stack: Stack) -> Iterator[Figure]:
     with scratch(stack, 0) as place:
         entry = TableEntry(stack.client("dynamodb", attempts=1), place.table)
         for _ in range(TURNS):
-            ours = _as_run_does(entry)
-            adds.append(ours - _plain(entry))
+            ours = _share(_as_run_does, entry)
+            adds.append(ours - _share(_plain, entry))
     name = f"bench's own at {1 / EVERY_S:g} writes/s, % of a core"
     yield Figure(name, adds, 1, note=f"{ours:.1f} % with the calls")
 
 
-def _as_run_does(entry: Entry) -> float:
-    """The share of a core, %; a bar is drawn as on a terminal."""
-    used, began = time.process_time(), time.monotonic()
+def _as_run_does(entry: Entry) -> None:
+    """Makes the writes, and draws a bar as on a terminal."""
     with (
         Path(os.devnull).open("w") as nowhere,
-        progress_bars(Console(file=nowhere, force_terminal=True)) as bar_of,
+        progress_bars(Console(file=nowhere, force_terminal=True)) as drawn,
     ):
-        bar = bar_of.add_task("writes", total=WRITES)
-        write_on_schedule(PLAN, EVERY_S, entry, lambda: bar_of.advance(bar))
-    return 100 * (time.process_time() - used) / (time.monotonic() - began)
+        bar = drawn.add_task("writes", total=WRITES)
+        write_on_schedule(PLAN, EVERY_S, entry, lambda: drawn.advance(bar))
 
 
-def _plain(entry: Entry) -> float:
-    used, began = time.process_time(), time.monotonic()
+def _plain(entry: Entry) -> None:
+    began = time.monotonic()
     for one in PLAN:
         time.sleep(max(0.0, began + one.number * EVERY_S - time.monotonic()))
         entry.put(one.id, one.number, now_ms(), new_trace())
+
+
+def _share(make: Callable[[Entry], None], entry: Entry) -> float:
+    """What a way to make the writes takes of a core, %."""
+    used, began = time.process_time(), time.monotonic()
+    make(entry)
     return 100 * (time.process_time() - used) / (time.monotonic() - began)
