@@ -5,6 +5,7 @@ A document marks what is written: from `<!-- costs: NAME -->` to `<!-- end of co
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.configuration import configuration
@@ -17,9 +18,9 @@ from bench.stack import PROJECT
 
 MARKED = re.compile(r"(<!-- costs: (\w+) -->\n).*?(<!-- end of costs -->)", re.DOTALL)
 DOCUMENTS = ("README.md", "docs/polling.md", "docs/scale.md")
-ITEM_BYTES = 300
+ITEM_BYTES = ARTICLE.item_bytes
 TASKS, SCALE_ITEMS = 20, 10_000
-IDLE = Demand(changes=0, items=100, item_bytes=ITEM_BYTES)
+IDLE = replace(ARTICLE, changes=0)
 PRICES = prices(DEFAULT_REGION)
 
 

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from bench.configuration import Configuration, configuration
 from bench.cost.crossing import Crossing, crossings
-from bench.cost.model import HOURS, Bill, Demand, Entry, bill, by_part
+from bench.cost.model import ARTICLE, HOURS, Bill, Demand, Entry, bill
 from bench.cost.prices import prices
 from bench.deliveries import POLL
 from bench.errors import ExperimentError
+from bench.report.wording import parts
 from bench.result import folder_of
 from bench.run import RESULTS
 
@@ -36,8 +37,10 @@ def cost(
     stack: Annotated[str, typer.Option(help="A stack's name: its file is read, nothing need run.")],
     tasks: Annotated[int | None, typer.Option(min=1, help="Tasks; the stack's tasksMin by default.")] = None,
     changes: Annotated[str, typer.Option(help="How many, by s, min, h, d or month.")] = "720/h",
-    items: Annotated[int, typer.Option(min=0, help="Items in the table.")] = 100,
-    item_bytes: Annotated[int, typer.Option(min=1, max=400_000, help="Bytes of an item.")] = 300,
+    items: Annotated[int, typer.Option(min=0, help="Items in the table.")] = ARTICLE.items,
+    item_bytes: Annotated[
+        int, typer.Option(min=1, max=400_000, help="Bytes of an item.")
+    ] = ARTICLE.item_bytes,
     entry: Annotated[Entry, typer.Option(help="Where changes enter.")] = "table",
 ) -> None:
     """Tell what a stack costs a month, from its files and list prices: no account, nothing that runs."""
@@ -105,10 +108,11 @@ def compared(bills: Sequence[Bill]) -> Table:
     table = Table("part", box=box.SIMPLE_HEAD)
     for one in bills:
         table.add_column(one.name, justify="right")
-    for part, usd in by_part(bills).items():
-        table.add_row(part, *("–" if one is None else f"{one:,.2f}" for one in usd))
+    *rows, sums = parts(bills)
+    for row in rows:
+        table.add_row(*row)
     table.add_section()
-    table.add_row("[bold]all[/]", *(f"[bold]{one.usd:,.2f}[/]" for one in bills))
+    table.add_row(*(f"[bold]{cell}[/]" for cell in sums))
     return table
 
 

@@ -120,7 +120,7 @@ def _burst(of: Burst, caveat: str) -> str:
 
 
 def _costs(of: Costs) -> str:
-    return section("Price", of.terms, table(("", *of.usd), parts(of)))
+    return section("Price", of.terms, table(("", *of.usd), parts(of.bills)))
 
 
 def _published() -> str:

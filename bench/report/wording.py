@@ -1,10 +1,10 @@
 """Sentences and figures, the same wherever they are printed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.bootstrap import LEVEL, STATISTICS, Interval
 from bench.burst import DEADLINE_MS, Burst
-from bench.cost.model import by_part
+from bench.cost.model import Bill, by_part
 from bench.cost.variants import Costs
 from bench.pairing import Pairing
 from bench.result import Result
@@ -125,11 +125,11 @@ def priced(of: Costs) -> str:
     return f"{usd} {of.terms}"
 
 
-def parts(of: Costs) -> Iterator[tuple[str, ...]]:
+def parts(bills: Sequence[Bill]) -> Iterator[tuple[str, ...]]:
     """A row for each part of the bills, and their sums."""
-    for part, usd in by_part(of.bills).items():
+    for part, usd in by_part(bills).items():
         yield part, *("–" if one is None else f"{one:,.2f}" for one in usd)
-    yield "all", *(f"{usd:,.2f}" for usd in of.usd.values())
+    yield "all", *(f"{one.usd:,.2f}" for one in bills)
 
 
 def headline(result: Result) -> str:

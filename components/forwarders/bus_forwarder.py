@@ -1,5 +1,7 @@
 """Stream → EventBridge Pipe → event bus → rule → topic."""
 
+import json
+
 import pulumi
 import pulumi_aws as aws
 
@@ -13,7 +15,6 @@ from components.forwarders.forwarder import (
     publishing,
 )
 from components.forwarders.stream_pipe import stream_pipe
-from components.json_text import json_text
 from components.policy_document import allow
 from components.service_role import ServiceRole, ServiceRoleArgs
 
@@ -36,7 +37,7 @@ class BusForwarder(Forwarder):
         rule = aws.cloudwatch.EventRule(
             f"{name}-rule",
             event_bus_name=bus.name,
-            event_pattern=json_text({"source": [SOURCE], "detail-type": [DETAIL_TYPE]}),
+            event_pattern=json.dumps({"source": [SOURCE], "detail-type": [DETAIL_TYPE]}),
             opts=child_opts,
         )
         failures = DeadLetterQueue(
