@@ -1,7 +1,9 @@
 """The command line of the laptop: `python -m local up | preview | down | status`."""
 
 import json
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -95,7 +97,8 @@ def unwind(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave through every block that ends a process; a second signal must not cut that short."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, lambda *_: None)
-    messages.print("interrupted: ending what was started")
+    # Not by rich: the signal may have come in the middle of one of its imports.
+    os.write(sys.stderr.fileno(), b"interrupted: ending what was started\n")
     raise SystemExit(128 + number)
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -55,7 +55,8 @@ def end(leader: int, by: signal.Signals = signal.SIGTERM, grace: float = 20) -> 
         pass  # it has ended already, or it is killed with the rest
     left = members(leader)
     for member in left:
-        member.kill()
+        with suppress(psutil.NoSuchProcess):  # it has ended since
+            member.kill()
     psutil.wait_procs(left)
 
 

@@ -66,3 +66,10 @@ def test_an_error_within_the_block_ends_the_session_and_goes_on(tmp_path: Path) 
         first_line(leader)
         raise RuntimeError("within")
     assert members(leader.pid) == []
+
+
+def test_what_ends_before_it_is_killed_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with python("", tmp_path) as process:
+        ended = psutil.Process(process.pid)
+    monkeypatch.setattr("local.session.members", lambda _leader: [ended])
+    end(process.pid)
