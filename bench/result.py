@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from operator import attrgetter
@@ -262,14 +262,19 @@ def save(result: Result, reports: Mapping[str, str], results: Path) -> Path:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
         for name, report in reports.items():
             (folder / name).write_text(report)
-        with (folder / "deliveries.csv").open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])
-            rows.writerows(
-                (*attrgetter(*_OF_WRITE)(arrival.write), *attrgetter(*_OF_DELIVERY)(arrival.delivery))
-                for arrival in result.arrivals
-            )
+        save_deliveries(result.arrivals, folder)
     return folder
+
+
+def save_deliveries(arrivals: Iterable[Arrival], folder: Path) -> None:
+    """Write `deliveries.csv`, a row for each write at each task that it came to, each time that it did."""
+    with (folder / "deliveries.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])
+        rows.writerows(
+            (*attrgetter(*_OF_WRITE)(arrival.write), *attrgetter(*_OF_DELIVERY)(arrival.delivery))
+            for arrival in arrivals
+        )
 
 
 @contextmanager

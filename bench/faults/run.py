@@ -24,11 +24,12 @@ from bench.deliveries import DeliveryLog, parse
 from bench.errors import ExperimentError
 from bench.faults import proxy
 from bench.faults.checker import Held, Sample, Struck, scan_told
-from bench.faults.findings import conclude, show, show_schedule
 from bench.faults.injection import INJECTIONS, MALFORMED, System
+from bench.faults.result import Observation, conclude
 from bench.faults.schedule import FAULTS, MALFORMED_MESSAGES, Strike, schedule
 from bench.fleet import await_converged, await_ready, live_leases, table_versions, wanted_tasks
-from bench.result import folder_of
+from bench.report.faults import page, show, show_schedule
+from bench.result import folder_of, save_deliveries
 from bench.run import CLOCK_MARGIN_MS, RESULTS, WARM_UP_INTERVAL_S, progress_bars, tidied
 from bench.stack import find
 from bench.writer import TableEntry, now_ms, write_on_schedule
@@ -67,24 +68,25 @@ def faults(
     with proxy.started(found.endpoint) as through:
         system = System(found, local_stack(stack, console), through)
         with rerouted(system):
-            result, first = observe(
+            observation = observe(
                 system,
                 console,
                 strikes,
+                described | {"seconds": seconds, "rate": rate},
                 prefix=f"faults:{start:%Y%m%dT%H%M%S%f}:",
                 seed=chosen,
                 writes=round(seconds * rate),
                 interval_s=1 / rate,
                 patience_s=patience,
             )
+    result = conclude(observation)
     with folder_of(described["started"], RESULTS) as folder:
-        (folder / "summary.json").write_text(
-            json.dumps({"environment": described, "seconds": seconds, "rate": rate, **result}, indent=2)
-            + "\n"
-        )
-    show(result, first, console)
-    console.print(f"Summary: {folder / 'summary.json'}", soft_wrap=True)
-    if result["problems"]:
+        (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
+        (folder / "report.html").write_text(page(result))
+        save_deliveries(result.arrivals, folder)
+    show(result, console)
+    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+    if result.problems:
         raise typer.Exit(1)
 
 
@@ -92,17 +94,15 @@ def observe(
     system: System,
     console: Console,
     strikes: Sequence[Strike],
+    described: dict[str, Any],
     *,
     prefix: str,
     seed: int,
     writes: int,
     interval_s: float,
     patience_s: float,
-) -> tuple[dict[str, Any], int]:
-    """Write while the faults strike, wait until all is over, then gather what every task holds.
-
-    Returns what it amounts to and when the schedule began, Unix milliseconds.
-    """
+) -> Observation:
+    """Write while the faults strike, wait until all is over, then gather what every task holds."""
     stack, dynamodb, of = system.stack, system.stack.client("dynamodb"), system.stack.outputs
     seeds, plan = workload.seeds(prefix), workload.plan(writes, seed, prefix)
     entry, since_ms = TableEntry(stack.client("dynamodb", attempts=1), of.table), now_ms() - CLOCK_MARGIN_MS
@@ -133,7 +133,9 @@ def observe(
         watching.result()
         seen = {lease.task for sample in samples for lease in sample.leases}
         lines = list(DeliveryLog(stack.client("logs"), of.log_group, seen, prefix, since_ms).lines())
-    result = conclude(
+    return Observation(
+        environment=described,
+        first=first_ms,
         struck=struck,
         writes=made,
         samples=samples,
@@ -146,7 +148,6 @@ def observe(
         converged=converged,
         dead_letters=letters,
     )
-    return result, first_ms
 
 
 @contextmanager

@@ -51,7 +51,7 @@ RESULTS = Path()
 def faults(*options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     command = [sys.executable, "-m", "bench", "faults", *options]
     ended = subprocess.run(command, cwd=RESULTS, capture_output=True, text=True, check=False)
-    assert "Summary: " in ended.stdout, ended.stdout + ended.stderr
+    assert "Report: " in ended.stdout, ended.stdout + ended.stderr
     return ended, json.loads((RESULTS / "results/latest/summary.json").read_text())
 
 

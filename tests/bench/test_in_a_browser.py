@@ -13,12 +13,18 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bench.burst import Burst, StepResult
 from bench.cost.variants import costs
+from bench.faults.checker import Sample, Struck
+from bench.faults.result import Observation as FaultsObservation
+from bench.faults.result import conclude as faults_conclude
+from bench.faults.schedule import schedule
+from bench.fleet import Lease
 from bench.handoff.functions import Order
 from bench.handoff.lines import Received, Sent
 from bench.handoff.plan import PRESETS, plan
 from bench.handoff.result import Observation, conclude
 from bench.invocations import Invocation
 from bench.report import page
+from bench.report.faults import page as faults_page
 from bench.report.handoff import page as handoff_page
 from tests.bench.pretend import PretendStack
 from tests.bench.synthetic import START, delivery, result, write
@@ -41,6 +47,7 @@ MARKS = {
         "tasks": ".heatmaplayer image",
     },
     "handoff": {"handoff": ".scatterlayer .points path"},
+    "faults": {"timeline": ".scatterlayer .points path"},
 }
 WAYS = ["synchronous", "asynchronous", "sns", "kinesis"]
 SCHEMES = ("light", "dark")
@@ -148,7 +155,47 @@ def a_handoff() -> str:
     return handoff_page(conclude(Observation(environment, "full", WAYS, 0.25, {"measured": orders}, lines)))
 
 
-PAGES = {"run": a_run, "handoff": a_handoff}
+def a_fault_run() -> str:
+    """All faults; tasks that come, go and are behind, with reason and without; a write that is lost."""
+    random = Random(6)
+    struck = [
+        Struck(one.fault, START + round(1000 * one.begin_s), START + round(1000 * one.end_s), note="8 tasks")
+        for one in schedule(6, 90)
+    ]
+    writes = [write(number, f"item-{number}", 1) for number in range(90)]
+    tasks = [f"task/{number:06x}-cafe" for number in range(0, 0xFFFFFF, 0x111111)]
+    deliveries = [
+        delivery(one, task, by, round(random.lognormvariate(4.5, 0.7)) + 20_000 * (one.number == 50))
+        for one in writes[:-1]
+        for at, task in enumerate(tasks)
+        if at < 12 or one.number > 40
+        for by in ("lambda", "pipe", "poll")
+    ]
+    leases = [Lease(f"{at:02}", task, at, True, "push", 1, "d", {}) for at, task in enumerate(tasks)]
+    samples = [Sample(START + at, 8, leases if at > 40_000 else leases[:12]) for at in range(0, 99_000, 250)]
+    held = {one.id: 1 for one in writes}
+    return faults_page(
+        faults_conclude(
+            FaultsObservation(
+                environment={"cloud": "emulator (ministack 1.5.33)", "seed": 6},
+                first=START,
+                struck=struck,
+                writes=writes,
+                samples=samples,
+                started=dict.fromkeys(tasks, START - 1000),
+                deliveries=deliveries,
+                scans=[],
+                table=held,
+                tasks={task: {} for task in tasks[:2]},
+                pushed=True,
+                converged=False,
+                dead_letters={},
+            )
+        )
+    )
+
+
+PAGES = {"run": a_run, "handoff": a_handoff, "faults": a_fault_run}
 
 
 @pytest.fixture(

@@ -4,21 +4,24 @@ import pytest
 from rich.console import Console
 
 from bench.faults.checker import Sample, Struck
-from bench.faults.findings import conclude, show
 from bench.faults.injection import MALFORMED
+from bench.faults.result import Observation, Result, conclude
 from bench.faults.schedule import MALFORMED_MESSAGES
 from bench.fleet import Lease
-from tests.bench.synthetic import START, delivery, write
+from bench.report.faults import page, show, timeline
+from tests.bench.synthetic import START, delivery, polled, write
 
 WRITES = [write(0), write(1)]
 HELD = {"a": 2}
 STRUCK = Struck(MALFORMED_MESSAGES, START + 200, START + 250, note="50 messages")
 
 
-def found(**changes: Any) -> dict[str, Any]:
+def found(**changes: Any) -> Result:
     """What a run amounts to in which all went well, unless it is changed."""
     leases = [Lease("00", "task/0", START - 500, True, "push", 1, "d", {})]
     seen: dict[str, Any] = {
+        "environment": {"seed": 7},
+        "first": START,
         "struck": [STRUCK],
         "writes": WRITES,
         "samples": [Sample(START + at, 1, leases) for at in range(-250, 10_000, 250)],
@@ -31,11 +34,11 @@ def found(**changes: Any) -> dict[str, Any]:
         "converged": True,
         "dead_letters": {"00": MALFORMED},
     }
-    return conclude(**{**seen, **changes})
+    return conclude(Observation(**{**seen, **changes}))
 
 
 def test_a_run_in_which_all_went_well_has_no_problem() -> None:
-    told = found()
+    told = found().summary()
     assert told["problems"] == []
     assert (told["writes"], told["lost"], told["stale"], told["resurrected"]) == (2, 0, 0, 0)
     assert told["start_to_ready_ms"]["p50"] == 1000
@@ -63,21 +66,21 @@ def test_a_run_in_which_all_went_well_has_no_problem() -> None:
     ],
 )
 def test_what_went_wrong_is_named(changes: dict[str, Any], problem: str | None) -> None:
-    assert found(**changes)["problems"] == ([problem] if problem else [])
+    assert found(**changes).problems == ([problem] if problem else [])
 
 
 def test_a_fault_explains_what_it_caused() -> None:
     late = {"deliveries": [delivery(one, after=9000) for one in WRITES]}
     cut = Struck("ReceiveMessage cut", START, START + 5000)
-    assert found(**late)["problems"] == ["1 periods behind that no fault explains"]
-    told = found(**late, struck=[cut])
+    assert found(**late).problems == ["1 periods behind that no fault explains"]
+    told = found(**late, struck=[cut]).summary()
     assert told["problems"] == []
     assert [(period["ms"], period["explained"]) for period in told["behind"]] == [(9745, True)]
 
 
 def test_each_lost_write_is_printed_by_key_version_and_task() -> None:
     console = Console(record=True, width=200)
-    show(found(tasks={"task/0": {"a": 1}}), START, console)
+    show(found(tasks={"task/0": {"a": 1}}), console)
     printed = console.export_text()
     assert "stale a version 2 at task task/0, which holds 1" in printed
     assert "2 writes acknowledged, 1 tasks at the end: 0 lost, 1 stale, 0 resurrected" in printed
@@ -87,9 +90,32 @@ def test_each_lost_write_is_printed_by_key_version_and_task() -> None:
 def test_a_period_that_no_fault_explains_is_printed_and_the_others_are_counted() -> None:
     late = {"deliveries": [delivery(one, after=9000) for one in WRITES]}
     console = Console(record=True, width=200)
-    show(found(**late), START, console)
+    show(found(**late), console)
     assert "behind for 9.7 s from 0.0 s on: task task/0" in console.export_text()
-    show(found(**late, struck=[Struck("ReceiveMessage cut", START, START + 5000)]), START, console)
+    show(found(**late, struck=[Struck("ReceiveMessage cut", START, START + 5000)]), console)
     printed = console.export_text()
     assert "behind for 9.7 s" not in printed
     assert "behind for more than 2 s: 1 times, 0 unexplained, for 9.7 s at worst" in printed
+
+
+def test_the_page_tells_the_verdict_each_fault_and_what_is_not_accounted_for() -> None:
+    told = page(found(tasks={"task/0": {"a": 1}}))
+    assert "2 writes acknowledged, 1 tasks at the end: 0 lost, 1 stale, 0 resurrected." in told
+    assert "Problem: 1 acknowledged writes are not accounted for." in told
+    assert "<td>malformed messages</td><td>0.2</td><td>0.2</td><td>0.0</td><td>50 messages</td>" in told
+    assert "<td>stale</td><td>a version 2</td><td>0</td><td>1</td>" in told
+    assert "Not accounted for" not in page(found())
+
+
+def test_a_write_is_drawn_where_its_last_task_first_heard_of_it() -> None:
+    tasks = ("task/0", "task/1")
+    leases = [Lease(f"0{at}", task, START - 500, True, "push", 1, "d", {}) for at, task in enumerate(tasks)]
+    arrived = [
+        *(delivery(WRITES[0], task, "pipe", 700, "duplicate") for task in tasks),
+        delivery(WRITES[0], tasks[0], after=100),
+        polled(WRITES[0], tasks[1], after=300),
+    ]
+    samples = [Sample(START + at, 2, leases) for at in range(-250, 10_000, 250)]
+    drawn = timeline(found(samples=samples, deliveries=arrived, tasks=dict.fromkeys(tasks, HELD)))
+    [writes] = [trace for trace in drawn.data if trace.type == "scatter"]
+    assert (writes.name, list(writes.x), list(writes.y)) == ("last by poll", [0.0], [300])
