@@ -3,10 +3,12 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from google.protobuf import json_format
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -18,9 +20,10 @@ from consumer.traces import Traces
 from tests.bench import test_handoff, test_run
 from tests.bench.pretend import PretendStack
 from tests.bench.test_handoff import PretendHandoff
+from tests.collector.process import collecting
 from tests.container.messages import envelope, record, sqs
 from tests.container.test_inbox import World, handled, lines
-from tests.otlp import Span, receiving, spans
+from tests.otlp import Receiver, Span, receiving, spans
 
 __all__ = ["lines"]
 WRITTEN_AT = 1_700_000_000_000
@@ -81,19 +84,32 @@ def batch() -> Iterator[tuple[list[Write], list[Any]]]:
     )
 
 
+@pytest.fixture(params=["direct", pytest.param("by the OpenTelemetry Collector", marks=pytest.mark.stack)])
+def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Receiver]:
+    with receiving() as receiver:
+        if request.param != "direct":
+            receiver.url = request.getfixturevalue("collector")(receiver.url)
+        yield receiver
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    with ExitStack() as stack:
+        yield lambda target: stack.enter_context(collecting(target, tmp_path / "collector.log"))
+
+
 def test_bench_tells_the_very_spans_that_a_task_sends(
-    batch: tuple[list[Write], list[Any]], lines: Callable[[], list[dict[str, Any]]]
+    batch: tuple[list[Write], list[Any]], lines: Callable[[], list[dict[str, Any]]], receiver: Receiver
 ) -> None:
     writes, messages = batch
     polled = write(5, "bench:polled", 1, new_trace())
-    with receiving() as receiver:
-        sender = Traces("arn:task", OTLPSpanExporter(f"{receiver.url}/v1/traces"))
-        world = World(traces=sender)
-        world.inbox.handle(messages)
-        at = WRITTEN_AT + 1_000
-        item = {"writtenAt": {"N": str(polled.written_at)}, "traceparent": {"S": polled.traceparent}}
-        sender.polled("01", Change(polled.id, 1, json.dumps(item)), at)
-        sender.close()
+    sender = Traces("arn:task", OTLPSpanExporter(f"{receiver.url}/v1/traces"))
+    world = World(traces=sender)
+    world.inbox.handle(messages)
+    at = WRITTEN_AT + 1_000
+    item = {"writtenAt": {"N": str(polled.written_at)}, "traceparent": {"S": polled.traceparent}}
+    sender.polled("01", Change(polled.id, 1, json.dumps(item)), at)
+    sender.close()
     told = [deliveries.parse(json.dumps(line), "bench:") for line in lines()]
     found = [delivery for delivery in told if delivery]
     found.append(
@@ -110,6 +126,23 @@ def test_bench_tells_the_very_spans_that_a_task_sends(
     assert len(tasks) == len(by_id) == 5 + 1 + 2 + 1 + 5 + 1
     assert {span.resource["service.instance.id"] for span in tasks} == {"arn:task"}
     assert {len(span.links) for span in tasks if span.name == "copy"} == {0, 1}
+
+
+@pytest.mark.stack
+def test_the_opentelemetry_collector_takes_what_bench_writes(
+    bench: Any, tmp_path: Path, collector: Callable[[str], str]
+) -> None:
+    assert bench(PretendStack(), "--writes", "20", "--traces", "traces").exit_code == 0
+    [path] = (tmp_path / "traces").glob("*.json")
+    with receiving() as receiver:
+        answer = urllib3.request(
+            "POST",
+            f"{collector(receiver.url)}/v1/traces",
+            body=path.read_bytes(),
+            headers={"Content-Type": "application/json"},
+        )
+        assert (answer.status, answer.json()) == (200, {"partialSuccess": {}})
+        assert receiver.received == written(path.parent)
 
 
 def test_a_run_writes_a_trace_for_each_put_and_none_for_a_delete(bench: Any, tmp_path: Path) -> None:
