@@ -1,7 +1,5 @@
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,48 +9,24 @@ import pytest
 from bench.fleet import await_ready, live_leases
 from bench.stack import Stack, find
 from tests.engine import CHECKOUT
+from tests.local_stack import call, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
 
 BROKEN_CONSUMER = Path(__file__).parent / "broken_consumer.py"
 
 
-def call(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The local stack with two tasks, and slots for the six that two definitions of three make."""
-    former = os.environ.get("XDG_STATE_HOME")
-    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
-    try:
-        up = call("local", "up", "--config", "tasksMin=2", "--config", "tasksMax=3")
-        assert up.returncode == 0, up.stderr
+    with running(tmp_path_factory.mktemp("state"), "tasksMin=2", "tasksMax=3"):
         yield find("local")
-    finally:
-        call("local", "down")
-        del os.environ["XDG_STATE_HOME"]
-        if former:
-            os.environ["XDG_STATE_HOME"] = former
 
 
-@pytest.fixture(autouse=True)
-def results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
-    monkeypatch.setattr(sys.modules[__name__], "RESULTS", tmp_path)
-
-
-RESULTS = Path()
-
-
-def faults(*options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    command = [sys.executable, "-m", "bench", "faults", *options]
-    ended = subprocess.run(command, cwd=RESULTS, capture_output=True, text=True, check=False)
+def faults(folder: Path, *options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    ended = call("bench", "faults", *options, folder=folder)
     assert "Report: " in ended.stdout, ended.stdout + ended.stderr
-    return ended, json.loads((RESULTS / "results/latest/summary.json").read_text())
+    return ended, json.loads((folder / "results/latest/summary.json").read_text())
 
 
 def deploy(stack: Stack, *command: str) -> None:
@@ -70,17 +44,20 @@ def deploy(stack: Stack, *command: str) -> None:
     await_ready(stack, 60, without=before)
 
 
-def test_a_new_definition_under_writes_loses_nothing_and_no_task_lacks_a_slot(stack: Stack) -> None:
-    ended, told = faults("--seconds", "15", "--fault", "definition swapped")
+def test_a_new_definition_under_writes_loses_nothing_and_no_task_lacks_a_slot(
+    stack: Stack, tmp_path: Path
+) -> None:
+    ended, told = faults(tmp_path, "--seconds", "15", "--fault", "definition swapped")
     assert (told["violations"], told["converged"], told["tasks"]) == ([], True, 2), ended.stdout
     (swapped,) = told["faults"]
     assert (swapped["note"], swapped["problem"]) == ("2 tasks", "")
     assert swapped["recovery_ms"] is not None
+    assert "definition swapped: " in (tmp_path / "results/latest/report.html").read_text()
 
 
-def test_a_consumer_that_forgets_changes_fails_the_run_which_names_them(stack: Stack) -> None:
+def test_a_consumer_that_forgets_changes_fails_the_run_which_names_them(stack: Stack, tmp_path: Path) -> None:
     deploy(stack, "python", str(BROKEN_CONSUMER))
-    ended, told = faults("--seconds", "9", "--fault", "task restarted", "--patience", "5")
+    ended, told = faults(tmp_path, "--seconds", "9", "--fault", "task restarted", "--patience", "5")
     assert ended.returncode == 1
     assert told["stale"] > 0, "it stays at the first version of each item"
     assert not told["converged"]

@@ -1,43 +1,22 @@
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.stack import HandoffStack, find_handoff
-from tests.engine import CHECKOUT
+from tests.local_stack import call, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
 
 WAYS = ["synchronous", "asynchronous", "sns", "kinesis"]
 
 
-def call(*command: str, folder: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandoffStack]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        try:
-            up = call("local", "up", "--stack", "handoff")
-            assert up.returncode == 0, up.stderr
-            yield find_handoff("handoff")
-        finally:
-            call("local", "down", "--stack", "handoff")
+    with running(tmp_path_factory.mktemp("state"), stack="handoff"):
+        yield find_handoff("handoff")
 
 
 def test_messages_come_by_every_way_a_synchronous_sender_waits_and_a_changed_receiver_starts_cold(

@@ -5,9 +5,6 @@ allows. Its Pipe drops what it cannot publish: there the recorded message stands
 """
 
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,18 +18,12 @@ import pytest
 from bench.stack import Stack, find
 from bench.writer import TableEntry, new_trace, now_ms
 from local.emulator import free_port
-from tests.engine import CHECKOUT
 from tests.local.emulation import eventually
+from tests.local_stack import call, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]
 
 PIPE = Path(__file__).parent / "failed_batches" / "pipe.json"
-
-
-def call(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
 
 
 @dataclass(frozen=True)
@@ -159,18 +150,9 @@ def _get(url: str) -> Any:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One forwarder, and a watermark so rare that tasks do not poll while it fails."""
-    former = os.environ.get("XDG_STATE_HOME")
-    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     settings = ("tasksMin=2", 'variants=["lambda"]', "watermarkSeconds=600")
-    try:
-        up = call("local", "up", *(part for setting in settings for part in ("--config", setting)))
-        assert up.returncode == 0, up.stderr
+    with running(tmp_path_factory.mktemp("state"), *settings):
         yield System(find("local"))
-    finally:
-        call("local", "down")
-        del os.environ["XDG_STATE_HOME"]
-        if former:
-            os.environ["XDG_STATE_HOME"] = former
 
 
 def test_what_sns_refused_reaches_every_task_by_the_redriver(system: System) -> None:
