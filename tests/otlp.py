@@ -3,12 +3,14 @@
 import gzip
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -45,6 +47,18 @@ def spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
         for scope in of.scope_spans:
             assert scope.scope.name == "statecast"
             yield from (_span(resource, message) for message in scope.spans)
+
+
+def read(document: dict[str, Any]) -> list[Span]:
+    """The spans of a request in JSON, as OpenTelemetry's own schema reads it."""
+    for of in document["resourceSpans"]:
+        for scope in of["scopeSpans"]:
+            links = (link for span in scope["spans"] for link in span["links"])
+            for named in (*scope["spans"], *links):
+                # OTLP's ids are hex where protobuf's JSON has base64.
+                for key in {"traceId", "spanId", "parentSpanId"} & named.keys():
+                    named[key] = b64encode(bytes.fromhex(named[key])).decode()
+    return list(spans(json_format.ParseDict(document, ExportTraceServiceRequest())))
 
 
 def _span(resource: dict[str, Any], of: Message) -> Span:

@@ -1,7 +1,6 @@
 """The traces that bench writes: the same spans as the tasks send, in OTLP's JSON."""
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,9 +8,7 @@ from typing import Any
 
 import pytest
 import urllib3
-from google.protobuf import json_format
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from bench import deliveries, traces
 from bench.writer import Write, new_trace
@@ -23,23 +20,11 @@ from tests.bench.test_handoff import PretendHandoff
 from tests.collector.process import collecting
 from tests.container.messages import envelope, record, sqs
 from tests.container.test_inbox import World, handled, lines
-from tests.otlp import Receiver, Span, receiving, spans
+from tests.otlp import Receiver, Span, read, receiving
 
 __all__ = ["lines"]
 WRITTEN_AT = 1_700_000_000_000
 bench, handoff = test_run.bench, test_handoff.bench
-
-
-def read(document: dict[str, Any]) -> list[Span]:
-    """The spans of a request in JSON, as OpenTelemetry's own schema reads it."""
-    for of in document["resourceSpans"]:
-        for scope in of["scopeSpans"]:
-            links = (link for span in scope["spans"] for link in span["links"])
-            for named in (*scope["spans"], *links):
-                # OTLP's ids are hex where protobuf's JSON has base64.
-                for key in {"traceId", "spanId", "parentSpanId"} & named.keys():
-                    named[key] = b64encode(bytes.fromhex(named[key])).decode()
-    return list(spans(json_format.ParseDict(document, ExportTraceServiceRequest())))
 
 
 def written(folder: Path) -> list[Span]:
