@@ -29,7 +29,9 @@ class Statement:
 
     def __init__(self, statement: Mapping[str, Any]) -> None:
         self.allows = statement.get("Effect") == "Allow"
-        self.actions = listed(statement.get("Action")) or (["*"] if "NotAction" in statement else [])
+        self._excepted = listed(statement.get("NotAction"))
+        self._is_for_the_rest = bool({"NotPrincipal", "NotResource"} & statement.keys())
+        self.actions = listed(statement.get("Action")) or (["*"] if self._excepted else [])
         self.resources = listed(statement.get("Resource")) or (["*"] if "NotResource" in statement else [])
         principal = statement.get("Principal", "*" if "NotPrincipal" in statement else {})
         self._principals = {"AWS": "*"} if principal == "*" else principal
@@ -50,7 +52,11 @@ class Statement:
 
     def covers(self, action: str) -> bool:
         """Whether the action is one of the statement's."""
-        return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in self.actions)
+
+        def matches(patterns: list[Any]) -> bool:
+            return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+
+        return matches(self.actions) and not matches(self._excepted)
 
     def is_limited_by(self, *keys: str) -> bool:
         """Whether a condition names values of one of these keys (in lower case) and no other will do."""
@@ -65,7 +71,8 @@ class Statement:
     def denies_plain_http(self) -> bool:
         """Whether it denies everyone what does not come over TLS, on no further condition."""
         on_plain_http = self._conditions == [("Bool", "aws:securetransport", ["false"])]
-        return on_plain_http and self.is_for_anyone and not self.allows
+        everyone = self.is_for_anyone and not self._is_for_the_rest
+        return on_plain_http and everyone and not self.allows
 
 
 def statements(resource: Resource, *path: str | int) -> list[Statement]:

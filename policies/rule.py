@@ -39,7 +39,7 @@ class Rule:
     settings: Settings
     find: Callable[..., Fixes]  # takes a resource, its stack if `sees_stack`, and the settings by name
     sees_stack: bool
-    remedy: Callable[..., None] | None  # changes a resource's inputs, and takes the settings by name
+    remedy: Callable[..., None] | None  # changes a resource's `props`, and takes the settings by name
 
     def judge(
         self, resource: Resource, config: Mapping[str, Any], *stack: Stack
@@ -111,7 +111,7 @@ def _on_resource(rule: Rule) -> Policy:
         try:
             if not rule.remedy or not judge(args):
                 return None
-            rule.remedy(args.props, **rule.configured(args.get_config()))
+            rule.remedy(args, **rule.configured(args.get_config()))
         except Exception:  # noqa: BLE001  the validation that follows fails aloud
             return None
         return args.props

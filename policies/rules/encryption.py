@@ -4,20 +4,18 @@ A queue's remedy is SSE-SQS, which costs nothing and needs no grant. A topic has
 publishes to it must be granted the use of its key.
 """
 
-from collections.abc import MutableMapping
 from functools import lru_cache
-from typing import Any
 
 from pulumi_policy import PolicyResource, Severity
 
-from ..kinds import METRIC_ALARM, QUEUE, SUBSCRIPTION, TOPIC
+from ..kinds import COMPOSITE_ALARM, METRIC_ALARM, QUEUE, SUBSCRIPTION, TOPIC
 from ..queues import REDRIVE
 from ..rule import Fixes, rule
 from ..stack import Resource, Stack, is_set, known, value
 
 
-def _encrypt(inputs: MutableMapping[str, Any]) -> None:
-    inputs["sqsManagedSseEnabled"] = True
+def _encrypt(queue: Resource) -> None:
+    queue.props["sqsManagedSseEnabled"] = True
 
 
 @rule(Severity.HIGH, QUEUE, answers="AwsSolutions-SQS2 CKV_AWS_27 SQS.1", remedy=_encrypt)
@@ -53,7 +51,7 @@ def _reached_by_services(stack: Stack) -> set[str]:
     ways = [(each, path, QUEUE) for each in stack.of_type(SUBSCRIPTION) for path in (("endpoint",), REDRIVE)]
     ways += [
         (alarm, (actions, number), TOPIC)
-        for alarm in stack.of_type(METRIC_ALARM)
+        for alarm in stack.of_type(METRIC_ALARM, COMPOSITE_ALARM)
         for actions in ("alarmActions", "okActions", "insufficientDataActions")
         for number in range(len(known(alarm, actions) or "?"))
     ]

@@ -13,7 +13,8 @@ ATTACHMENTS = tuple(
     f"aws:iam/{kind[0].lower()}{kind[1:]}:{kind}"
     for kind in ("RolePolicyAttachment", "GroupPolicyAttachment", "UserPolicyAttachment", "PolicyAttachment")
 )
-WIDE_POLICIES = ("FullAccess", "/AdministratorAccess", "/PowerUserAccess")
+# Some have a version in their name: AmazonDynamoDBFullAccess_v2, CloudWatchFullAccessV2.
+WIDE_POLICIES = re.compile(r"(FullAccess(_?[Vv]\d+)?|/AdministratorAccess|/PowerUserAccess)$")
 SENDERS = ("aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid")
 EVERY_RESOURCE = re.compile(r"\*|arn:[^:]*(:[^:]*){3}:\*")
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -64,7 +65,7 @@ def no_full_access(holder: Resource) -> Fixes:
     """No role, group or user has one of the AWS managed policies that allow a service's every action."""
     given = range(len(value(holder, "managedPolicyArns") or ()))
     for path in [("policyArn",), *(("managedPolicyArns", number) for number in given)]:
-        if str(arn := value(holder, *path)).endswith(WIDE_POLICIES):
+        if WIDE_POLICIES.search(str(arn := value(holder, *path))):
             yield f"replace {arn} by a policy of its own that names actions and resources."
 
 

@@ -1,8 +1,5 @@
 """A log without a retention is kept, and paid for, for ever."""
 
-from collections.abc import MutableMapping
-from typing import Any
-
 from pulumi_policy import Severity
 
 from ..kinds import LOG_GROUP
@@ -16,8 +13,8 @@ DAYS = [
 ]
 
 
-def _keep(inputs: MutableMapping[str, Any], days: float) -> None:
-    inputs["retentionInDays"] = max(days, 30)
+def _keep(log: Resource, days: float) -> None:
+    log.props["retentionInDays"] = max(days, 30)
 
 
 @rule(

@@ -1,8 +1,6 @@
 """Who may use a queue or a topic, and over what: by a property of theirs, or a resource of its own."""
 
 import json
-from collections.abc import MutableMapping
-from typing import Any
 
 from pulumi_policy import PolicyResource, Severity
 
@@ -14,19 +12,21 @@ from ..stack import Resource, Stack, UndecidedError, is_set, value
 
 QUEUES = (QUEUE, QUEUE_POLICY)
 SNS = "sns.amazonaws.com"
+PRINCIPALS = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount", "aws:principalarn")
+"""What makes of everyone the callers that it names. No service has them."""
 
 
-def _deny_plain_http(inputs: MutableMapping[str, Any]) -> None:
-    document = json.loads(inputs["policy"])
+def _deny_plain_http(policy: Resource) -> None:
+    document = json.loads(policy.props["policy"])
     given = listed(document["Statement"])
     denial = {
         "Effect": "Deny",
         "Principal": "*",
-        "Action": "sqs:*" if ":sqs:" in str(given[0]["Resource"]) else "sns:Publish",
+        "Action": "sqs:*" if policy.resource_type in QUEUES else "sns:Publish",
         "Resource": given[0]["Resource"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    inputs["policy"] = json.dumps(document | {"Statement": [*given, denial]})
+    policy.props["policy"] = json.dumps(document | {"Statement": [*given, denial]})
 
 
 @rule(
@@ -67,7 +67,8 @@ def policy_names_sender(policy: Resource) -> Fixes:
         if {"*", "sqs:*", "sns:*"} & {action.lower() for action in statement.actions}:
             yield "name the actions that it allows."
         senders = ["everyone"] if statement.is_for_anyone else statement.principals("Service")
-        if senders and not statement.is_limited_by(*keys):
+        limits = [*keys, *PRINCIPALS] if statement.is_for_anyone else keys
+        if senders and not statement.is_limited_by(*limits):
             yield f"add a Condition, ArnEquals aws:SourceArn = the sender's ARN, to {', '.join(senders)}."
 
 

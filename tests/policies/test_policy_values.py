@@ -16,11 +16,13 @@ from policies.kinds import (
     SUBSCRIPTION,
     TABLE,
     TOPIC,
+    TOPIC_POLICY,
 )
 from policies.queues import Queues
 from policies.rule import Rule, policies
 from policies.rules import RULES
 from policies.rules.dead_letter_queues import queue_has_dlq
+from policies.rules.resource_policies import tls_only
 from policies.rules.streams import stream_reader_gives_up
 from policies.stack import Stack, UndecidedError, is_set, known, value
 
@@ -161,6 +163,17 @@ def test_a_deployed_stack_with_every_value_known_passes(rule: Rule) -> None:
 
 def test_a_deployed_queue_whose_redrive_policy_was_emptied_is_blamed() -> None:
     assert blamed(queue_has_dlq, deployed(1, guarded=False)) == ["queue-1"]
+
+
+@pytest.mark.parametrize(("kind", "action"), [(QUEUE_POLICY, "sqs:*"), (TOPIC_POLICY, "sns:Publish")])
+def test_the_denial_that_is_added_is_of_what_the_policy_is_of(kind: str, action: str) -> None:
+    allow = {"Effect": "Allow", "Principal": {"AWS": "1"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = planned({"policy": json.dumps({"Statement": allow})}, kind)
+    assert tls_only.remedy
+    tls_only.remedy(policy)
+    kept, denial = json.loads(policy.props["policy"])["Statement"]
+    assert (kept, denial["Action"], denial["Resource"]) == (allow, action, "*")
+    assert list(tls_only.judge(policy, {})) == []
 
 
 def test_a_known_value_is_worth_more_than_what_it_was_made_from() -> None:

@@ -105,5 +105,19 @@ def an_alarm_that_a_composite_alarm_combines_by_what_is_not_known_yet(at: str) -
 
 
 @cases.not_applicable
+def alarms_that_a_composite_alarm_combines_by_arn(at: str) -> None:
+    alarm(f"{at}one", "elsewhere", name=f"{at}one", alarm_actions=None)
+    composite(f"{at}any", f"ALARM(arn:aws:cloudwatch:eu-south-1:{ACCOUNT}:alarm:{at}one)")
+
+
+@cases.not_applicable
+def composite_alarms_that_another_combines(at: str) -> None:
+    one = composite(f"{at}one", f"ALARM({at}elsewhere)", alarm_actions=None)
+    composite(f"{at}two", f"ALARM({at}elsewhere)", alarm_actions=None)
+    composite(f"{at}any", f'ALARM("{at}two")')
+    composite(f"{at}other", one.arn.apply(lambda arn: f"ALARM({arn})"))
+
+
+@cases.not_applicable
 def no_alarm(at: str) -> None:
     aws.sns.Topic(f"{at}topic")

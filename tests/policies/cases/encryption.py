@@ -2,7 +2,7 @@ import pulumi
 import pulumi_aws as aws
 
 from tests.policies.case import Cases
-from tests.policies.cases.parts import TOPIC_ARN, alarm, arn, redrive, unknown
+from tests.policies.cases.parts import TOPIC_ARN, alarm, arn, composite, redrive, unknown
 
 queues = Cases("queue-is-encrypted")
 
@@ -107,6 +107,12 @@ def a_topic_of_alarms_under_the_managed_key(at: str) -> None:
 def a_topic_that_is_told_when_all_is_well(at: str) -> None:
     topic = aws.sns.Topic(f"{at}topic", name=f"{at}topic", kms_master_key_id="alias/aws/sns")
     alarm(f"{at}alarm", "elsewhere", ok_actions=topic.arn.apply(lambda of: [of]))
+
+
+@keys.fails("topic")
+def a_topic_of_a_composite_alarm(at: str) -> None:
+    topic = aws.sns.Topic(f"{at}topic", kms_master_key_id="alias/aws/sns")
+    composite(f"{at}any", f"ALARM({at}elsewhere)", alarm_actions=[topic.arn])
 
 
 @keys.passes

@@ -130,6 +130,12 @@ def full_access(at: str) -> None:
     aws.iam.PolicyAttachment(f"{at}many", roles=["elsewhere"], policy_arn=f"{MANAGED}PowerUserAccess")
 
 
+@full.fails("tables", "alarms")
+def full_access_by_a_later_version(at: str) -> None:
+    for name, policy in (("tables", "AmazonDynamoDBFullAccess_v2"), ("alarms", "CloudWatchFullAccessV2")):
+        aws.iam.RolePolicyAttachment(f"{at}{name}", role="elsewhere", policy_arn=f"{MANAGED}{policy}")
+
+
 @full.passes
 def narrower_ones(at: str) -> None:
     narrow = f"{MANAGED}service-role/AWSLambdaBasicExecutionRole"

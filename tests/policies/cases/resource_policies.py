@@ -63,6 +63,27 @@ def a_denial_to_one_principal(at: str) -> None:
 
 
 @only.fails("policy")
+def a_denial_to_all_principals_but_one(at: str) -> None:
+    denial = tls(NotPrincipal={"AWS": "arn:aws:iam::123456789012:role/r"})
+    del denial["Principal"]
+    queue_policy(at, denial)
+
+
+@only.fails("policy")
+def a_denial_of_all_actions_but_sending(at: str) -> None:
+    denial = tls(NotAction="sqs:SendMessage")
+    del denial["Action"]
+    queue_policy(at, denial)
+
+
+@only.fails("policy")
+def a_denial_for_all_resources_but_one(at: str) -> None:
+    denial = tls(NotResource=HERE)
+    del denial["Resource"]
+    queue_policy(at, denial)
+
+
+@only.fails("policy")
 def a_denial_on_a_further_condition(at: str) -> None:
     condition = {"Bool": {"aws:SecureTransport": "false", "aws:PrincipalIsAWSService": "false"}}
     queue_policy(at, tls(Condition=condition))
@@ -218,6 +239,16 @@ def a_topic_for_everyone(at: str) -> None:
     aws.sns.Topic(f"{at}topic", policy=document(admit("*", Action="sns:Publish", Condition={})))
 
 
+@names.fails("policy")
+def a_service_by_what_only_principals_have(at: str) -> None:
+    queue_policy(at, admit(Condition={"StringEquals": {"aws:PrincipalOrgID": "o-abcdefghij"}}))
+
+
+@names.passes
+def everyone_of_an_organisation(at: str) -> None:
+    queue_policy(at, admit("*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-abcdefghij"}}))
+
+
 @names.passes
 def a_service_for_one_source(at: str) -> None:
     queue_policy(at, admit(), tls())
@@ -259,6 +290,13 @@ def _admitting(at: str, *statements: Any) -> str:
     aws.sqs.Queue(name, name=name)
     aws.sqs.QueuePolicy(f"{name}-policy", queue_url=url(name), policy=document(*statements))
     return arn(name)
+
+
+@admits.fails("subscription")
+def a_policy_that_allows_all_but_sending(at: str) -> None:
+    but_sending = admit(NotAction="sqs:SendMessage")
+    del but_sending["Action"]
+    _subscribe(at, _admitting(at, but_sending))
 
 
 @admits.fails("subscription")
