@@ -2,10 +2,10 @@
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pulumi_policy import (
     EnforcementLevel,
@@ -27,6 +27,13 @@ Settings = dict[str, dict[str, Any]]
 """The JSON schema of each setting of a rule, with its default."""
 
 
+class Planned(Protocol):
+    """A resource as a remedy gets it, to change its inputs in place: the SDK's types do not say that it may."""
+
+    resource_type: str
+    props: MutableMapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Rule:
     """What is asked of each resource of some types."""
@@ -39,7 +46,7 @@ class Rule:
     settings: Settings
     find: Callable[..., Fixes]  # takes a resource, its stack if `sees_stack`, and the settings by name
     sees_stack: bool
-    remedy: Callable[..., None] | None  # changes a resource's `props`, and takes the settings by name
+    remedy: Callable[..., None] | None  # takes one `Planned`, and the settings by name
 
     def judge(
         self, resource: Resource, config: Mapping[str, Any], *stack: Stack

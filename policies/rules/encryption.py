@@ -10,11 +10,11 @@ from pulumi_policy import PolicyResource, Severity
 
 from ..kinds import COMPOSITE_ALARM, METRIC_ALARM, QUEUE, SUBSCRIPTION, TOPIC
 from ..queues import REDRIVE
-from ..rule import Fixes, rule
+from ..rule import Fixes, Planned, rule
 from ..stack import Resource, Stack, is_set, known, value
 
 
-def _encrypt(queue: Resource) -> None:
+def _encrypt(queue: Planned) -> None:
     queue.props["sqsManagedSseEnabled"] = True
 
 

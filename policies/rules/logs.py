@@ -3,7 +3,7 @@
 from pulumi_policy import Severity
 
 from ..kinds import LOG_GROUP
-from ..rule import Fixes, rule
+from ..rule import Fixes, Planned, rule
 from ..stack import Resource, value
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -13,7 +13,7 @@ DAYS = [
 ]
 
 
-def _keep(log: Resource, days: float) -> None:
+def _keep(log: Planned, days: float) -> None:
     log.props["retentionInDays"] = max(days, 30)
 
 

@@ -7,7 +7,7 @@ from pulumi_policy import PolicyResource, Severity
 from ..document import RESOURCE_POLICIES, listed, policies_of, statements
 from ..kinds import QUEUE, QUEUE_POLICY, SUBSCRIPTION, TOPIC
 from ..queues import queues_of
-from ..rule import Fixes, rule
+from ..rule import Fixes, Planned, rule
 from ..stack import Resource, Stack, UndecidedError, is_set, value
 
 QUEUES = (QUEUE, QUEUE_POLICY)
@@ -16,7 +16,7 @@ PRINCIPALS = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccou
 """What makes of everyone the callers that it names. No service has them."""
 
 
-def _deny_plain_http(policy: Resource) -> None:
+def _deny_plain_http(policy: Planned) -> None:
     document = json.loads(policy.props["policy"])
     given = listed(document["Statement"])
     denial = {
