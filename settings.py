@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -33,6 +34,8 @@ POLL = "poll"
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MOST_SLOTS = 120
 SUBNET = re.compile(r"subnet-[0-9a-f]+")
+# An image in a region's private registries.
+ECR = r"\d{{12}}\.dkr\.ecr\.{region}\.amazonaws\.com(\.cn)?/"
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
@@ -172,11 +175,15 @@ def _conflicts(s: Settings) -> Iterator[str]:
             f"statecast:tasksMax is {s.tasks_max} and statecast:deploymentMaximumPercent "
             f"{s.deployment_maximum_percent}: they make {slots} slots, lower either for at most {MOST_SLOTS}"
         )
-    if s.deployment_maximum_percent <= s.deployment_minimum_percent:
+    # As ECS rounds: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+    fewest = math.ceil(s.tasks_min * s.deployment_minimum_percent / 100)
+    most = s.tasks_min * s.deployment_maximum_percent // 100
+    if most <= fewest:
         yield (
             f"statecast:deploymentMinimumPercent is {s.deployment_minimum_percent} and "
-            f"statecast:deploymentMaximumPercent {s.deployment_maximum_percent}: set the minimum below the "
-            "maximum, or a deployment can neither stop a task nor start one"
+            f"statecast:deploymentMaximumPercent {s.deployment_maximum_percent}: set them further "
+            f"apart, since of statecast:tasksMin {s.tasks_min} they make at least {fewest} and at most {most}: "
+            "a deployment can neither stop a task nor start one"
         )
     if s.write_api_key_expires and s.write_api == "none":
         yield (
@@ -202,6 +209,11 @@ def _conflicts(s: Settings) -> Iterator[str]:
     network = f"statecast:network is {s.network!r}, vpcId {s.vpc_id!r} and subnetIds {list(s.subnet_ids)}"
     if s.network == "existing" and not (s.vpc_id and s.subnet_ids):
         yield f"{network}: set vpcId and subnetIds, or another network"
+    if s.network == "endpoints" and s.image and not re.match(ECR.format(region=re.escape(s.region)), s.image):
+        yield (
+            f"statecast:image is {s.image!r} and statecast:network 'endpoints', which leads to ECR of "
+            f"{s.region} alone: copy the image there, or set network to nat or existing"
+        )
     if s.network != "existing" and (s.vpc_id or s.subnet_ids):
         yield f"{network}: set network to 'existing', or leave vpcId and subnetIds empty"
 

@@ -28,7 +28,7 @@ Settings = dict[str, dict[str, Any]]
 
 
 class Planned(Protocol):
-    """A resource as a remedy gets it, to change its inputs in place: the SDK's types do not say that it may."""
+    """A resource as a remedy gets it, to change its inputs in place, which the SDK's types do not allow."""
 
     resource_type: str
     props: MutableMapping[str, Any]

@@ -24,12 +24,25 @@ _BY_FORWARDER = "table", "forwarder"
 
 
 def delivery_line(
-    who: Mapping[str, str], delivery: Delivery, outcome: Outcome, received_at: int, applied_at: int
+    who: Mapping[str, str],
+    delivery: Delivery,
+    outcome: Outcome,
+    received_at: int,
+    applied_at: int,
+    *,
+    since: int = 0,
 ) -> str:
-    """What became of a delivery, with every hop's clock in Unix milliseconds. `who`: table, task, slot."""
+    """What became of a delivery, with every hop's clock in Unix milliseconds. `who`: table, task, slot.
+
+    What SQS took before `since`, when the slot was leased, is no metric: it waited for no task, and the
+    snapshot told it.
+    """
     clocks = delivery.written_at, delivery.sns_at, delivery.sqs_sent_at, delivery.sqs_first_received_at
     source = delivery.message, delivery.forwarder, delivery.receives
-    return _change_line(who, source, delivery.change, outcome, (*clocks, received_at, applied_at))
+    measured = delivery.sqs_sent_at >= since
+    return _change_line(
+        who, source, delivery.change, outcome, (*clocks, received_at, applied_at), measured=measured
+    )
 
 
 def polled_line(who: Mapping[str, str], change: Change, received_at: int, applied_at: int) -> str:
@@ -44,6 +57,8 @@ def _change_line(
     change: Change,
     outcome: Outcome,
     clocks: tuple[int | None, int | None, int | None, int | None, int, int],
+    *,
+    measured: bool = True,
 ) -> str:
     message, forwarder, receives = source
     written_at, sns_at, sent_at, first_received_at, received_at, applied_at = clocks
@@ -74,7 +89,7 @@ def _change_line(
         "receives": receives,
         **taken,
     }
-    directives = [_directive(_BY_FORWARDER, "Milliseconds", *metrics)] if metrics else []
+    directives = [_directive(_BY_FORWARDER, "Milliseconds", *metrics)] if measured and metrics else []
     return _line(applied_at, directives, fields)
 
 

@@ -19,6 +19,7 @@ THROTTLED = {
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
 }
+SERVER_ERROR = 500
 
 
 def lost_condition(error: Exception) -> bool:
@@ -27,12 +28,16 @@ def lost_condition(error: Exception) -> bool:
 
 
 class Trouble(NamedTuple):
-    """Something that failed each time it was tried, over `seconds`."""
+    """Something that failed each time it was tried, over `seconds`.
+
+    `curable`: another task in this one's place might fare better. Not where the service throttles or fails:
+    then all tasks would be replaced, and what they hold would be lost.
+    """
 
     code: str
     seconds: float
     reason: str
-    throttled: bool
+    curable: bool
 
 
 class Failures:
@@ -44,7 +49,7 @@ class Failures:
         self._count = 0
         self._since = self._last = 0.0
         self._reason = ""
-        self._throttled = False
+        self._curable = True
 
     def add(self, error: Exception) -> float:
         """Note a failure; the seconds to wait before the next try (exponential, full jitter)."""
@@ -54,7 +59,7 @@ class Failures:
         self._count += 1
         self._reason = str(error)
         code = _code(error)
-        self._throttled = code in THROTTLED or "Throttl" in code
+        self._curable = not (code in THROTTLED or "Throttl" in code or _status(error) >= SERVER_ERROR)
         return random.uniform(0, min(LONGEST_DELAY_SECONDS, 0.25 * 2 ** min(self._count, 10)))
 
     def clear(self) -> None:
@@ -65,7 +70,13 @@ class Failures:
         """What is wrong, if the last call failed."""
         if not self._count:
             return None
-        return Trouble(self._code, self._last - self._since, self._reason, self._throttled)
+        return Trouble(self._code, self._last - self._since, self._reason, self._curable)
+
+
+def _status(error: Exception) -> int:
+    """The answer's HTTP status; 0 where there was no answer."""
+    answered = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
+    return answered.get("HTTPStatusCode", 0)
 
 
 def _code(error: Exception) -> str:

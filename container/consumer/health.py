@@ -1,6 +1,7 @@
 """Health: a pure judgement of what the task knows about itself.
 
-Unhealthy means 'replace me', so only what a replacement can cure counts; being throttled is never unhealthy.
+Unhealthy means 'replace me', so only what a replacement can cure counts: that a service throttles or fails is
+never unhealthy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def judge(facts: Facts) -> Health:
         if seconds > facts.long_poll_seconds + SILENCE_SECONDS
     ]
     lasting = [
-        _told(trouble) for trouble in troubles if trouble.seconds > PATIENCE_SECONDS and not trouble.throttled
+        _told(trouble) for trouble in troubles if trouble.seconds > PATIENCE_SECONDS and trouble.curable
     ]
     unready = [*map(_told, troubles), *silent]
     if facts.waiting is not None:
@@ -83,5 +84,5 @@ def judge(facts: Facts) -> Health:
 
 
 def _told(trouble: Trouble) -> Reason:
-    throttled = ", throttled" if trouble.throttled else ""
-    return Reason(trouble.code, f"for {trouble.seconds:.0f} s{throttled}: {trouble.reason}")
+    whose = "" if trouble.curable else ", by the service"
+    return Reason(trouble.code, f"for {trouble.seconds:.0f} s{whose}: {trouble.reason}")

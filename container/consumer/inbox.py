@@ -32,7 +32,7 @@ REFUSALS_SHOWN = 50
 
 
 class Inbox:
-    """One tenure of a slot's queue. Its counts begin at zero."""
+    """One tenure of a slot's queue, which began at `leased_at` (Unix ms). Its counts begin at zero."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Inbox:
         who: Mapping[str, str],
         lease: Lease,
         *,
+        leased_at: int,
         replica: Replica,
         watermark: Watermark,
         repairs: Repairs,
@@ -56,6 +57,7 @@ class Inbox:
         self._queue_url = settings.slot_queue_urls[int(lease.slot)]
         self._who = who
         self._lease = lease
+        self._leased_at = leased_at
         self._replica = replica
         self._watermark = watermark
         self._repairs = repairs
@@ -113,7 +115,8 @@ class Inbox:
                 self.applying.clear()
                 self.counted[delivery.forwarder, outcome] += 1
                 applied_at = now_ms()
-                lines.append(delivery_line(self._who, delivery, outcome, received_at, applied_at))
+                clocks = received_at, applied_at
+                lines.append(delivery_line(self._who, delivery, outcome, *clocks, since=self._leased_at))
                 told.append((delivery, outcome, applied_at))
             done.append({"Id": str(number), "ReceiptHandle": message.get("ReceiptHandle", "")})
         write(lines)

@@ -33,9 +33,11 @@ class SlotLease(NamedTuple):
 
 
 def slot_names(count: int) -> list[str]:
-    """`00`, `01`, … in the order of the list of queues."""
-    width = max(2, len(str(count - 1)))
-    return [f"{number:0{width}}" for number in range(count)]
+    """`00`, `01`, … `99`, `100`, … in the order of the list of queues.
+
+    A name is its slot's whatever their count: tasks from before a change of that lease them, too.
+    """
+    return [f"{number:02}" for number in range(count)]
 
 
 def candidates(leases: Iterable[SlotLease], now: int, grace_ms: int) -> list[SlotLease]:

@@ -214,6 +214,7 @@ class Task:
                 settings,
                 who,
                 lease,
+                leased_at=now_ms(),
                 replica=replica,
                 watermark=watermark,
                 repairs=repairs,

@@ -70,7 +70,8 @@ class Decision(NamedTuple):
         archive: the slots whose dead letters are archived, and why they are there.
         stop: the tasks to stop.
         poison: the changes that most tasks refuse, one of them for good: a person has to look.
-        waiting: slots of sick tasks for which no budget is left; their letters stay, and so does the alarm.
+        waiting: slots of sick tasks for which no budget is left, or that poison spares for now; their letters
+            stay, and so does the alarm.
         memory: to be in place before anything is done.
     """
 
@@ -99,16 +100,14 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
     budget = max(0, max(1, len(live) // SHARE) - len(stopped))
     chosen = [] if poison else [*again, *fresh[:budget]]
     stopped |= {live[name].task: now for name in chosen if name not in again}
-    waiting = [] if poison else fresh[budget:]
+    waiting = [name for name in fresh if name not in chosen]
 
     def why(slot: Slot) -> Why:
         if slot.name not in live:
             return "no-task"
         if slot.name in chosen:
             return "sick-task"
-        return (
-            "poison-message" if poison or {of.change for of in slot.letters} & known.keys() else "left-over"
-        )
+        return "poison-message" if {of.change for of in slot.letters} & known.keys() else "left-over"
 
     return Decision(
         archive={slot.name: why(slot) for slot in slots if slot.letters and slot.name not in waiting},

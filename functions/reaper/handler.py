@@ -85,7 +85,7 @@ def reap() -> bool:
         if decision.poison:
             log("poison message", changes=sorted(decision.poison), **metrics(poisonMessages=1))
         for slot in decision.waiting:
-            log("over budget", slot=slot)
+            log("waiting", slot=slot)
         archived = [each for each in found if each.slot.name in decision.archive]
         list(threads.map(lambda each: archive(each, decision.archive[each.slot.name]), archived))
     stop(decision.stop)
@@ -123,10 +123,9 @@ def receive(queue: str, hidden_seconds: int) -> Sequence[Message]:
 def look(leases: Mapping[str, Item], batches: Sequence[Sequence[Message]]) -> list[Found]:
     """The slots with their leases and letters."""
     reported = reports(leases.values())
-    width = max(2, len(str(len(QUEUES) - 1)))
     found: list[Found] = []
     for number, (queue, messages) in enumerate(zip(QUEUES, batches, strict=True)):
-        name = f"{number:0{width}}"
+        name = f"{number:02}"
         letters = tuple(
             Letter(change_in(message, reported), int(message["Attributes"]["SentTimestamp"]))
             for message in messages

@@ -27,9 +27,9 @@ CODES = ["cannot-lease", "cannot-receive", "cannot-apply"]
 
 
 def trouble(
-    code: str = "cannot-receive", seconds: float = PATIENCE_SECONDS + 1, throttled: bool = False
+    code: str = "cannot-receive", seconds: float = PATIENCE_SECONDS + 1, curable: bool = True
 ) -> Trouble:
-    return Trouble(code, seconds, "some error", throttled)
+    return Trouble(code, seconds, "some error", curable)
 
 
 def codes(facts: Facts) -> tuple[list[str], list[str]]:
@@ -78,12 +78,12 @@ def test_once_push_is_back_a_poll_that_cannot_read_is_no_reason() -> None:
 
 
 @pytest.mark.parametrize("facts", [WELL, STARTING, FALLEN_BACK])
-def test_throttling_is_never_unhealthy(facts: Facts) -> None:
-    throttled = [trouble(code, 9_999, throttled=True) for code in CODES]
-    reading = trouble("cannot-read", 9_999, throttled=True)
-    health = judge(facts._replace(troubles=throttled, reading=reading))
+def test_what_the_service_does_to_all_tasks_is_never_unhealthy(facts: Facts) -> None:
+    theirs = [trouble(code, 9_999, curable=False) for code in CODES]
+    reading = trouble("cannot-read", 9_999, curable=False)
+    health = judge(facts._replace(troubles=theirs, reading=reading))
     assert health.unhealthy == []
-    assert health.unready[0] == Reason("cannot-lease", "for 9999 s, throttled: some error")
+    assert health.unready[0] == Reason("cannot-lease", "for 9999 s, by the service: some error")
 
 
 def test_no_free_slot_is_unready_and_healthy() -> None:
@@ -116,14 +116,14 @@ def test_a_thread_without_a_sign_of_life_is_unhealthy(thread: str) -> None:
 TROUBLES: Any = [
     (),
     (trouble(),),
-    (trouble(throttled=True),),
+    (trouble(curable=False),),
     (trouble(seconds=1),),
     (trouble("cannot-lease"), trouble("cannot-apply")),
 ]
 READINGS = [
     None,
     READING,
-    trouble("cannot-read", throttled=True),
+    trouble("cannot-read", curable=False),
     trouble("cannot-read", seconds=1),
 ]
 SILENT: Any = [{}, {"inbox": 9_999.0, "reader": 0.0}, {"inbox": 9_999.0, "reader": 9_999.0}]
@@ -146,7 +146,7 @@ def test_a_table_of_every_combination() -> None:
         unhealthy, unready = codes(facts)
         needed = facts.push_late or not facts.snapshot_complete
         failing = [*facts.troubles, *([facts.reading] if facts.reading and needed else [])]
-        curable = [of.code for of in failing if of.seconds > PATIENCE_SECONDS and not of.throttled]
+        curable = [of.code for of in failing if of.seconds > PATIENCE_SECONDS and of.curable]
         stopped = [f"{thread}-stopped" for thread, seconds in facts.silent.items() if seconds > 80]
         assert sorted(unhealthy) == sorted(curable + stopped), facts
         expected = [of.code for of in failing] + stopped
@@ -172,7 +172,7 @@ def test_failures_in_a_row_are_one_trouble_until_a_success() -> None:
     assert failures.trouble() is None
     failures.add(THROTTLING)
     failures.add(DENIED)
-    assert failures.trouble() == Trouble("cannot-receive", 7.0, str(DENIED), throttled=False)
+    assert failures.trouble() == Trouble("cannot-receive", 7.0, str(DENIED), curable=True)
     failures.clear()
     assert failures.trouble() is None
 
@@ -180,7 +180,7 @@ def test_failures_in_a_row_are_one_trouble_until_a_success() -> None:
 def test_a_single_failure_does_not_grow_older_by_itself() -> None:
     failures = Failures("cannot-receive", iter([100.0]).__next__)
     failures.add(UNREACHABLE)
-    assert failures.trouble() == Trouble("cannot-receive", 0.0, str(UNREACHABLE), throttled=False)
+    assert failures.trouble() == Trouble("cannot-receive", 0.0, str(UNREACHABLE), curable=True)
 
 
 def test_throttling_is_told_from_other_errors() -> None:
@@ -190,7 +190,17 @@ def test_throttling_is_told_from_other_errors() -> None:
         failures.add(ClientError({"Error": {"Code": code, "Message": ""}}, "ReceiveMessage"))
         found = failures.trouble()
         assert found
-        assert found.throttled, code
+        assert not found.curable, code
+
+
+@pytest.mark.parametrize(("status", "curable"), [(400, True), (403, True), (500, False), (503, False)])
+def test_a_service_that_fails_is_told_from_one_that_refuses(status: int, curable: bool) -> None:
+    told: Any = {"Error": {"Code": "Some", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    failures = Failures("cannot-lease", lambda: 0.0)
+    failures.add(ClientError(told, "UpdateItem"))
+    found = failures.trouble()
+    assert found
+    assert found.curable is curable
 
 
 def test_the_delay_between_tries_is_bounded() -> None:

@@ -96,7 +96,13 @@ class Table:
 
 
 class World:
-    def __init__(self, *held: Change, batches: tuple[list[Any], ...] = (), traces: Any = None) -> None:
+    def __init__(
+        self,
+        *held: Change,
+        batches: tuple[list[Any], ...] = (),
+        traces: Any = None,
+        leased_at: int = 0,
+    ) -> None:
         self.replica = Replica(300, lambda: 0.0)
         scan = self.replica.begin_scan()
         self.replica.page(scan, list(held))
@@ -113,6 +119,7 @@ class World:
             SETTINGS,
             {"table": TABLE, "task": "arn:task", "slot": "01"},
             cast(Lease, self.lease),
+            leased_at=leased_at,
             replica=self.replica,
             watermark=self.watermark,
             repairs=self.repairs,
@@ -210,6 +217,16 @@ def test_a_deliverys_line_is_in_embedded_metric_format_with_every_clock(lines: C
         "sqsTimeTaken": 50,
         "applyTimeTaken": applied_at - 1_700_000_000_200,
     }
+
+
+def test_what_was_sent_before_the_slot_was_leased_is_told_and_is_no_metric(lines: Callable[[], Any]) -> None:
+    sent_at = 1_700_000_000_150
+    World(leased_at=sent_at + 1).inbox.handle([message("INSERT", "a", 1)])
+    World(leased_at=sent_at).inbox.handle([message("INSERT", "a", 1)])
+    before, after = lines()
+    assert before["sqsSentAt"] == sent_at
+    assert before["writeToApplied"] > 0
+    assert ("_aws" in before, "_aws" in after) == (False, True)
 
 
 def test_a_deletes_line_names_no_metric_that_it_has_no_number_for(lines: Callable[[], Any]) -> None:
@@ -387,7 +404,7 @@ def test_a_message_whose_item_cannot_be_read_stays_and_the_others_do_not() -> No
     assert world.queue.deleted == ["1"]
     trouble = world.inbox.applying.trouble()
     assert trouble
-    assert trouble.throttled
+    assert not trouble.curable
     [poison] = world.inbox.poison()
     assert (poison["id"], poison["version"]) == ("a", 1)
     assert poison["reason"].startswith("the item could not be read: ")
@@ -454,7 +471,7 @@ def test_cannot_apply_lasts_until_a_change_is_applied_whatever_watermarks_come()
     world.inbox.handle([watermark(1)])
     trouble = world.inbox.applying.trouble()
     assert trouble
-    assert (trouble.code, trouble.throttled) == ("cannot-apply", False)
+    assert (trouble.code, trouble.curable) == ("cannot-apply", True)
     world.table.error = None
     world.inbox.handle([message("INSERT", "a", 1)])
     assert world.inbox.applying.trouble() is None

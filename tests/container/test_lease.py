@@ -21,7 +21,11 @@ ALL = [LEASED, EXPIRED, FREED, EXPIRED_LONG_AGO, NEVER, JUST_EXPIRED, FREED_LONG
 
 def test_slots_are_numbered_as_their_queues_are_listed() -> None:
     assert slot_names(3) == ["00", "01", "02"]
-    assert (slot_names(100)[99], slot_names(101)[1], slot_names(101)[100]) == ("99", "001", "100")
+    assert (slot_names(101)[1], slot_names(101)[99], slot_names(101)[100]) == ("01", "99", "100")
+
+
+def test_a_slot_keeps_its_name_when_there_are_more() -> None:
+    assert slot_names(120)[:100] == slot_names(100)
 
 
 def test_free_slots_come_first_and_those_in_use_not_at_all() -> None:

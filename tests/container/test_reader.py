@@ -213,9 +213,9 @@ def test_a_page_that_fails_is_tried_again(lines: Callable[[], list[dict[str, Any
     table.before = lambda: troubles.append(world.reader.failures.trouble())
     world.reader.run()
     assert table.starts == [None, *[{"id": {"S": "a"}}] * 3]
-    assert [trouble and (trouble.code, trouble.throttled) for trouble in troubles][2:] == [
-        ("cannot-read", True),
-        ("cannot-read", True),
+    assert [trouble and (trouble.code, trouble.curable) for trouble in troubles][2:] == [
+        ("cannot-read", False),
+        ("cannot-read", False),
     ]
     assert world.reader.failures.trouble() is None
     assert world.versions() == {"a": 1, "b": 2}

@@ -5,11 +5,20 @@ import yaml
 from components.forwarders import FORWARDERS
 from components.forwarders.pipe_forwarder import PipeForwarder
 from settings import Settings, parse
-from tests.program.conftest import CHECKOUT, Evaluation, defaults, evaluate, run_program, stack_configuration
+from tests.program.conftest import (
+    ACCOUNT,
+    CHECKOUT,
+    Evaluation,
+    defaults,
+    evaluate,
+    run_program,
+    stack_configuration,
+)
 
 STACKS = ["dev", "lambda", "pipe", "bus", "poll", "local", "handoff"]
 VARIANTS = "one or two of lambda, pipe, bus, each once (a stream takes no third reader), or poll alone"
 TRACES = "an https URL on port 443, an http URL on loopback with its port, or empty for no traces"
+DIGEST = f"sha256:{'a' * 64}"
 VALID = {"aws:region": "eu-south-1"} | defaults()
 
 
@@ -213,8 +222,26 @@ def test_other_namespaces_are_not_ours_to_judge() -> None:
         ),
         (
             {"deploymentMaximumPercent": 100},
-            "statecast:deploymentMinimumPercent is 100 and statecast:deploymentMaximumPercent 100: "
-            "set the minimum below the maximum, or a deployment can neither stop a task nor start one",
+            "statecast:deploymentMinimumPercent is 100 and statecast:deploymentMaximumPercent 100: set them "
+            "further apart, since of statecast:tasksMin 20 they make at least 20 and at most 20: a "
+            "deployment can neither stop a task nor start one",
+        ),
+        (
+            {"tasksMin": 2, "tasksMax": 2, "deploymentMinimumPercent": 60, "deploymentMaximumPercent": 149},
+            "statecast:deploymentMinimumPercent is 60 and statecast:deploymentMaximumPercent 149: set them "
+            "further apart, since of statecast:tasksMin 2 they make at least 2 and at most 2: a "
+            "deployment can neither stop a task nor start one",
+        ),
+        (
+            {"image": f"ghcr.io/statecast/consumer@{DIGEST}"},
+            f"statecast:image is 'ghcr.io/statecast/consumer@{DIGEST}' and statecast:network 'endpoints', "
+            "which leads to ECR of eu-south-1 alone: copy the image there, or set network to nat or existing",
+        ),
+        (
+            {"image": f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/consumer@{DIGEST}"},
+            f"statecast:image is '{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/consumer@{DIGEST}' and "
+            "statecast:network 'endpoints', which leads to ECR of eu-south-1 alone: copy the image there, or "
+            "set network to nat or existing",
         ),
         (
             {"writeApi": "none", "writeApiKeyExpires": "2027-01-31T00:00:00Z"},
@@ -266,7 +293,10 @@ def test_values_that_do_not_go_together_are_refused(given: dict[str, object], li
         {"tasksMin": 2, "tasksMax": 3, "scalingMetric": "memory", "scalingTarget": 60},
         {"deploymentMinimumPercent": 50, "deploymentMaximumPercent": 100},
         {"network": "existing", "vpcId": "vpc-1", "subnetIds": '["subnet-1"]'},
-        {"image": "registry.example:5000/statecast/consumer@sha256:" + "a" * 64},
+        {"tasksMin": 2, "tasksMax": 2, "deploymentMinimumPercent": 50, "deploymentMaximumPercent": 100},
+        {"tasksMin": 2, "tasksMax": 2, "deploymentMinimumPercent": 60, "deploymentMaximumPercent": 150},
+        {"image": f"{ACCOUNT}.dkr.ecr.eu-south-1.amazonaws.com/statecast/consumer@{DIGEST}"},
+        {"image": f"registry.example:5000/statecast/consumer@{DIGEST}", "network": "nat"},
     ],
 )
 def test_values_at_the_edge_of_what_is_allowed_are_taken(given: dict[str, object]) -> None:

@@ -66,6 +66,7 @@ class WithTheInbox(Task):
             SETTINGS,
             {},
             tenure.lease,
+            leased_at=0,
             replica=self.replica,
             watermark=Watermark(client, TABLE, SETTINGS.forwarders, period_seconds=10, arrived=lambda: None),
             repairs=Repairs(10, self.steady),
