@@ -182,8 +182,8 @@ def _conflicts(s: Settings) -> Iterator[str]:
         yield (
             f"statecast:deploymentMinimumPercent is {s.deployment_minimum_percent} and "
             f"statecast:deploymentMaximumPercent {s.deployment_maximum_percent}: set them further "
-            f"apart, since of statecast:tasksMin {s.tasks_min} they make at least {fewest} and at most {most}: "
-            "a deployment can neither stop a task nor start one"
+            f"apart, since of statecast:tasksMin {s.tasks_min} they make at least {fewest} and at most "
+            f"{most}: a deployment can neither stop a task nor start one"
         )
     if s.write_api_key_expires and s.write_api == "none":
         yield (

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -140,14 +140,17 @@ def collect(
     expected: Collection[Expectation],
     fulfilled: Callable[[list[Delivery]], set[Expectation]],
     patience_s: float,
+    *,
     advance: Callable[[int], None],
+    before: Sequence[Delivery] = (),
 ) -> list[Delivery]:
     """Read until every expected delivery is there, or nothing expected has come for `patience_s`.
 
-    Before it gives up it reads all again: a line that was ingested behind the token is no loss.
+    Returns all that the log was found to hold, with what was read `before`. Before it gives up it reads all
+    again: a line that was ingested behind the token is no loss.
     """
     missing = set(expected)
-    deliveries: list[Delivery] = []
+    deliveries = list(before)
     deadline = time.monotonic() + patience_s
     while True:
         news = log.read()

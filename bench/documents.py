@@ -21,6 +21,7 @@ DOCUMENTS = ("README.md", "docs/polling.md", "docs/scale.md")
 ITEM_BYTES = ARTICLE.item_bytes
 TASKS, SCALE_ITEMS = 20, 10_000
 IDLE = replace(ARTICLE, changes=0)
+BY_API = replace(ARTICLE, entry="appsync")
 PRICES = prices(DEFAULT_REGION)
 
 
@@ -34,11 +35,11 @@ def stacks() -> str:
     both = configuration("lambda").having(variants=("lambda", "pipe"))
     bills = {
         "`dev`, 2 tasks, idle": bill(configuration("dev"), IDLE, PRICES),
-        "`lambda`": bill(configuration("lambda"), ARTICLE, PRICES),
-        "`pipe`": bill(configuration("pipe"), ARTICLE, PRICES),
-        "`bus`": bill(configuration("bus"), ARTICLE, PRICES),
-        "both": bill(both, ARTICLE, PRICES),
-        "`poll`": bill(configuration("poll"), ARTICLE, PRICES),
+        "`lambda`": bill(configuration("lambda"), BY_API, PRICES),
+        "`pipe`": bill(configuration("pipe"), BY_API, PRICES),
+        "`bus`": bill(configuration("bus"), BY_API, PRICES),
+        "both": bill(both, BY_API, PRICES),
+        "`poll`": bill(configuration("poll"), BY_API, PRICES),
     }
     rows = [
         [part, *("" if one is None else _usd(one) for one in usd)]

@@ -101,10 +101,15 @@ class Result:
 
     @property
     def function_ms(self) -> dict[str, Distribution]:
-        """Lambda's Duration of the forwarder's function; its cold starts, which are not in it, apart."""
-        seen = self.observation.invocations
+        """Lambda's Duration of the forwarder's function since the first measured write, watermarks' included.
+
+        Cold starts, which are not in it, are told apart, but not by an emulator.
+        """
+        begin = min((write.scheduled_at for write in self.observation.writes), default=0)
+        seen = [one for one in self.observation.invocations if one.at - one.ms >= begin]
+        warm = "all" if self.caveat else "warm"
         told = {
-            "warm": [one.ms for one in seen if not one.cold],
+            warm: [one.ms for one in seen if not one.cold],
             "cold": [one.ms for one in seen if one.cold],
         }
         return {name: distribution(ms) for name, ms in told.items() if ms}

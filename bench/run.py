@@ -137,7 +137,7 @@ def observe(
         bar = progress.add_task(description, total=len(planned))
         return write_on_schedule(planned, every_s, door, lambda: progress.advance(bar))
 
-    def follow(description: str, made: Sequence[Write]) -> list[Delivery]:
+    def follow(description: str, made: Sequence[Write], before: Sequence[Delivery] = ()) -> list[Delivery]:
         expected = expectations(made, tasks, variants)
         bar = progress.add_task(description, total=len(expected))
         return collect(
@@ -145,7 +145,8 @@ def observe(
             expected,
             lambda news: fulfilled(made, news),
             patience_s,
-            lambda found: progress.advance(bar, found),
+            advance=lambda found: progress.advance(bar, found),
+            before=before,
         )
 
     seeds = workload.seeds(prefix)
@@ -169,11 +170,10 @@ def observe(
             cpu_s, clock_s = cpu_s - time.process_time(), clock_s - time.monotonic()
             writes = make(f"writes{of}", plan[len(made) : len(made) + step.writes], step.interval_s)
             cpu_s, clock_s = cpu_s + time.process_time(), clock_s + time.monotonic()
-            news = follow(f"deliveries{of}", writes)
+            deliveries = follow(f"deliveries{of}", writes, deliveries)
             made += writes
-            deliveries += news
             if len(steps) > 1:
-                results.append(step_result(step, writes, variants[0], tasks, join(writes, news)))
+                results.append(step_result(step, writes, variants[0], tasks, join(writes, deliveries)))
                 if results[-1].ended_by:
                     break
         described["bench_cpu"] = round(cpu_s / clock_s, 4)

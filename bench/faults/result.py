@@ -155,6 +155,8 @@ def conclude(seen: Observation) -> Result:
     known = [*seen.scans, *settled(seen.samples, digest_of(seen.table.items()))]
     late = behind(seen.writes, seen.deliveries, known, tenures)
     ready = {life.task: life.ready_at for life in reversed(tenures)}  # a task's first tenure
+    # Those that were ready before anyone looked became so nobody knows when.
+    before = {lease.task for sample in seen.samples[:1] for lease in sample.leases if lease.ready}
     return Result(
         observation=seen,
         arrivals=join(seen.writes, seen.deliveries),
@@ -164,6 +166,8 @@ def conclude(seen: Observation) -> Result:
         unexplained=[period for period in late if not explained(period, seen.struck, EXCUSES)],
         recoveries=[recovery_ms(one, seen.samples, late) for one in seen.struck],
         start_to_ready=distribution(
-            ready[task] - began for task, began in seen.started.items() if task in ready
+            ready[task] - began
+            for task, began in seen.started.items()
+            if task in ready and task not in before
         ),
     )

@@ -86,7 +86,7 @@ def arrival(result: Result) -> go.Figure:
         ranks = sorted({*range(0, count, max(1, count // 200)), *range(max(0, count - 100), count)})
         chart.add_scatter(
             x=[ordered[rank] for rank in ranks],
-            y=[100 * (rank + 1) / count for rank in ranks],
+            y=[100 * (rank + 1) / variant.expected for rank in ranks],
             name=name,
             mode="lines",
             line={"shape": "hv", "color": colour, "width": 2},

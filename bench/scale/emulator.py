@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from bench.cost.model import RECEIVE_BATCH
 from bench.errors import ExperimentError
 from bench.fleet import await_ready
-from bench.scale.path import RECEIVE_BATCH, Rates, Step, Time
+from bench.scale.path import Rates, Step, Time
 from bench.speed.measures import SETTLED_S
 from bench.speed.scratch import ITEMS, PATIENCE_S, Program, Scratch, scratch, wait
 from bench.stack import Stack

@@ -14,7 +14,7 @@ from typing import Any
 
 import simpy
 
-LAMBDA_BATCH, PUBLISH_BATCH, RECEIVE_BATCH = 100, 10, 10
+from bench.cost.model import LAMBDA_BATCH, PUBLISH_BATCH, RECEIVE_BATCH
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -106,7 +106,6 @@ class Outcome:
     lags: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     receives: int = 0
     messages: int = 0
-    ended_at: float = 0
 
     def percentile(self, of: float) -> float:
         """Seconds, by nearest rank."""
@@ -163,7 +162,6 @@ class _Path:
             env.process(self.idle(self.server, self.rates.idle_server))
             env.process(self.idle(None, self.rates.idle_cores))
         env.run(env.any_of([self.done, env.timeout(self.until)]))
-        self.outcome.ended_at = env.now
         return self.outcome
 
     def writes(self) -> Steps:

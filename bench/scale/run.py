@@ -26,6 +26,7 @@ from bench.scale.validation import Comparison, compared
 from bench.stack import find
 
 TASKS, CHANGES = (20, 1_000, 10_000), (1, 100, 1_000)
+ITEMS = 10_000
 SECONDS, LEAST, SAMPLED = 30, 300, 4
 """Of writes that are simulated, or as long as so many take; and tasks: on AWS they share no processor."""
 LEVERS = {
@@ -63,17 +64,22 @@ def scale(
     stack: Annotated[
         str | None, typer.Option(help="A local stack that is up: compare the simulation with runs on it.")
     ] = None,
-    items: Annotated[int, typer.Option(min=0, help="Items in the table, of 300 bytes.")] = 10_000,
+    items: Annotated[
+        int | None,
+        typer.Option(min=0, help="Items in the table, of 300 bytes.", show_default=f"{ITEMS:,}"),
+    ] = None,
 ) -> None:
     """Tell where the fan-out ends: which limit comes first, how late it is, what it costs, what helps."""
     console, start = Console(), datetime.now(UTC)
     if stack is None:
-        rows = list(simulated(items))
+        rows = list(simulated(ITEMS if items is None else items))
         told: dict[str, object] = {"rows": [kept(row) for row in rows]}
         console.print(_rows(rows), _legend(rows))
         began = start.strftime("%Y-%m-%dT%H-%M-%S.%fZ")
     else:
         found = find(stack)
+        if items is not None:
+            raise ExperimentError("--items is of the simulation alone: runs on a stack bring their own")
         if found.endpoint is None:
             raise ExperimentError(f"stack {stack!r} is on AWS: the emulator's rates are measured beside it")
         rates = measured(found)

@@ -90,7 +90,7 @@ def test_collecting_ends_with_the_last_expected_delivery() -> None:
     stack.log("run:a", 1)
     expected = {Expectation("run:a", 1, task, name) for task in stack.tasks for name in ("lambda", "pipe")}
     found: list[int] = []
-    assert exact(collect(log_of(stack), expected, exact, 60, found.append)) == expected
+    assert exact(collect(log_of(stack), expected, exact, 60, advance=found.append)) == expected
     assert sum(found) == 4
 
 
@@ -102,5 +102,5 @@ def test_a_line_that_was_ingested_behind_the_token_is_found_before_it_is_called_
     (lines,) = stack.lines.values()
     lines.insert(0, line(version=1))
     expected = {Expectation("run:a", 1, stack.tasks[0], "lambda")}
-    got = collect(log, expected, exact, 0, lambda _: None)
+    got = collect(log, expected, exact, 0, advance=lambda _: None)
     assert expected <= exact(got)

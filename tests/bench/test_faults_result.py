@@ -19,12 +19,13 @@ STRUCK = Struck(MALFORMED_MESSAGES, START + 200, START + 250, note="50 messages"
 def found(**changes: Any) -> Result:
     """What a run amounts to in which all went well, unless it is changed."""
     leases = [Lease("00", "task/0", START - 500, True, "push", 1, "d", {})]
+    looks = range(-250, 10_000, 250)
     seen: dict[str, Any] = {
         "environment": {"seed": 7},
         "first": START,
         "struck": [STRUCK],
         "writes": WRITES,
-        "samples": [Sample(START + at, 1, leases) for at in range(-250, 10_000, 250)],
+        "samples": [Sample(START - 500, 1, []), *(Sample(START + at, 1, leases) for at in looks)],
         "started": {"task/0": START - 1250},
         "deliveries": [delivery(one) for one in WRITES],
         "table": HELD,
@@ -105,6 +106,12 @@ def test_the_page_tells_the_verdict_each_fault_and_what_is_not_accounted_for() -
     assert "<td>malformed messages</td><td>0.2</td><td>0.2</td><td>0.0</td><td>50 messages</td>" in told
     assert "<td>stale</td><td>a version 2</td><td>0</td><td>1</td>" in told
     assert "Not accounted for" not in page(found())
+
+
+def test_a_task_that_was_ready_before_anyone_looked_tells_nothing_of_how_long_it_took() -> None:
+    ready = [Lease("00", "task/0", START - 500, True, "push", 1, "d", {})]
+    told = found(samples=[Sample(START + at, 1, ready) for at in range(-250, 10_000, 250)])
+    assert told.start_to_ready.count == 0
 
 
 def test_a_write_is_drawn_where_its_last_task_first_heard_of_it() -> None:

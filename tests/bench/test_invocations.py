@@ -1,6 +1,6 @@
 # ruff: noqa: N803 - boto3's names
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -81,11 +81,18 @@ def test_a_stack_without_a_function_has_none() -> None:
 
 
 def test_durations_are_told_warm_and_cold_apart_and_cold_starts_are_marked() -> None:
-    called = [Invocation(START + 500, 400.0, cold=True), Invocation(START + 900, 30.0, cold=False)]
+    called = [
+        Invocation(START + 399, 400.0, cold=False),  # it began before the first measured write
+        Invocation(START + 500, 400.0, cold=True),
+        Invocation(START + 900, 30.0, cold=False),
+    ]
     told = result([write(0)], [delivery(write(0))], invocations=called)
     assert {name: took.mean for name, took in told.function_ms.items()} == {"warm": 30.0, "cold": 400.0}
     assert "<td>function, cold: duration</td><td>400.00</td>" in page(told)
     (star,) = [trace for trace in timeline(told).data if trace.name == "lambda: cold start"]
     assert (list(star.x), list(star.y)) == ([0.1], [400])
+    untold = [replace(one, cold=False) for one in called]
+    emulated = result([write(0)], [delivery(write(0))], invocations=untold, cloud="emulator (ministack 1)")
+    assert emulated.function_ms.keys() == {"all"}
     assert "cold start" not in page(result([write(0)], [delivery(write(0))])).split("<script", 1)[0]
     assert markdown(told)

@@ -9,7 +9,7 @@ from bench.cost.model import ARTICLE, bill
 from bench.cost.prices import prices
 from bench.cost.variants import Costs, costs
 from bench.report import page, show
-from bench.report.charts import timeline
+from bench.report.charts import arrival, timeline
 from bench.report.wording import answer, headline
 from bench.result import Result
 from tests.bench.pretend import PretendStack
@@ -62,6 +62,11 @@ def test_on_aws_nothing_is_said_of_an_emulator() -> None:
     on_aws = run(cloud="aws")
     assert CAVEAT not in page(on_aws)
     assert CAVEAT not in printed(on_aws)
+
+
+def test_how_soon_ends_at_what_came_of_what_was_expected() -> None:
+    curve = {trace.name: trace.y[-1] for trace in arrival(run(lost=True)).data}
+    assert curve == {"lambda": 100, "pipe": 100 * 23 / 24}
 
 
 def test_what_is_lost_is_named_in_both_reports() -> None:

@@ -178,8 +178,11 @@ def test_a_step_that_loses_is_the_last(short: PretendStack) -> None:
     seen: list[tuple] = []
     short.copies = copies
     assert preset(short, "--preset", "burst").exit_code == 1
-    assert [step["ended_by"] for step in summary()["burst"]["steps"]] == [None, "lost"]
-    assert summary()["burst"]["knee"] == 20
+    kept = summary()
+    assert [step["ended_by"] for step in kept["burst"]["steps"]] == [None, "lost"]
+    assert kept["burst"]["knee"] == 20
+    of = kept["variants"]["lambda"]
+    assert (of["expected"], of["delivered"], of["duplicates"]) == (80, 79, 0), "the log was read twice"
 
 
 def refusal(stack: PretendStack, *options: str) -> str:
