@@ -57,12 +57,14 @@ class LocalStack:
     def up(self, overrides: Sequence[str]) -> None:
         """Deploy to a new emulator and wait for the tasks; after a failure nothing is left running."""
         with self._alone():
-            if running := self._supervisor():
+            if self._outputs.exists() and (running := self._supervisor()):
                 raise LocalError(
                     f"Stack {self.name} is up already, at {running.endpoint}; "
                     f"to change it, take it down first: python -m local down --stack {self.name}"
                 )
-            if self.folder.exists():  # of an `up` that failed
+            if self.folder.exists():  # of an `up` that failed or was killed
+                for process in self._supervising():
+                    end(process.pid)
                 shutil.rmtree(self.folder)
             workspace = self._workspace(self.folder, self._state)
             workspace.prepare(overrides)
@@ -189,8 +191,16 @@ class LocalStack:
 
     def _start_supervisor(self, workspace: Workspace) -> subprocess.Popen[bytes]:
         with (self.folder / "supervisor.log").open("ab") as log:
-            command = [sys.executable, "-m", "local.supervisor", self.folder]
+            command = [sys.executable, *_supervising(self.folder)]
             return start(command, cwd=CHECKOUT, env=workspace.environment(None), stdout=log, stderr=log)
+
+    def _supervising(self) -> list[psutil.Process]:
+        """The processes that run the stack, or are about to."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if (process.info["cmdline"] or [])[1:] == _supervising(self.folder)
+        ]
 
     def _supervisor(self) -> Supervisor | None:
         """The stack's supervisor, when it is alive and its emulator has answered."""
@@ -216,6 +226,11 @@ class LocalStack:
         """The tasks that the supervisor runs."""
         path = self.folder / "tasks.json"
         return json.loads(path.read_text()) if path.exists() else []
+
+
+def _supervising(folder: Path) -> list[str]:
+    """The arguments of the supervisor of a stack in `folder`."""
+    return ["-m", "local.supervisor", str(folder)]
 
 
 def local_stack(name: str, console: Console) -> LocalStack:

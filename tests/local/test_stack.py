@@ -232,6 +232,21 @@ def test_an_engine_that_is_killed_during_up_leaves_no_process(trial: Trial) -> N
     assert trial.processes() == []
 
 
+def test_an_up_after_one_that_was_killed_before_the_emulator_answered_leaves_one_emulator(
+    trial: Trial,
+) -> None:
+    process = trial.start("up")
+    wait_for(lambda: any("ministack" in command for command in trial.processes()))
+    process.kill()
+    process.communicate()
+    up = trial.run("up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert len([command for command in trial.processes() if "local.supervisor" in command]) == 1
+    assert len([command for command in trial.processes() if command.endswith("-m ministack")]) == 1
+    assert trial.run("down").returncode == 0
+    assert trial.processes() == []
+
+
 def test_a_stack_whose_up_was_killed_can_be_taken_down(trial: Trial) -> None:
     process = trial.start("up", "--config", "waitFor=[never]")
     wait_for((trial.folder / "never.started").exists)
