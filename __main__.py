@@ -117,6 +117,7 @@ def fleet(settings: Settings) -> None:
                 table=table,
                 leases=leases,
                 slots=slots,
+                tasks_min=settings.tasks_min,
                 cluster_arn=service.cluster_arn,
                 alarm_topic_arn=alarms.arn,
                 retention_days=settings.log_retention_days,

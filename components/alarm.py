@@ -44,6 +44,38 @@ def alarm_above(
     )
 
 
+def alarm_below(
+    name: str,
+    threshold: float,
+    *,
+    minutes: int,
+    description: str,
+    namespace: str,
+    metric: str,
+    dimensions: Mapping[str, pulumi.Input[str]],
+    topic_arn: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> aws.cloudwatch.MetricAlarm:
+    """Tell a topic that a metric has been below the threshold, or missing, in each of the last minutes."""
+    return aws.cloudwatch.MetricAlarm(
+        name,
+        alarm_description=description,
+        namespace=namespace,
+        metric_name=metric,
+        dimensions=dimensions,
+        # A minute is bad only if it was so throughout.
+        statistic="Maximum",
+        period=60,
+        evaluation_periods=minutes,
+        comparison_operator="LessThanThreshold",
+        threshold=threshold,
+        treat_missing_data="breaching",
+        alarm_actions=[topic_arn],
+        ok_actions=[topic_arn],
+        opts=opts,
+    )
+
+
 def alarm_on_messages(
     name: str,
     queue_name: pulumi.Input[str],

@@ -111,12 +111,12 @@ def _widgets(args: DashboardArgs) -> list[dict[str, Any]]:
                 [_row(NAMESPACE, metric, own, "Minimum", metric) for metric in ("tasks", "tasksAtDigest")],
             ),
             _graph(
-                "Polling instead of push (1: some task), repairs, lost, poison",
+                "Polling instead of push (1: some task), repairs, lost, poison, stops",
                 [
                     _row(NAMESPACE, "fallback", own, "Maximum", "fallback"),
                     *(
                         _row(NAMESPACE, metric, own, "Sum", metric)
-                        for metric in ("repairs", "lost", "poisonMessages")
+                        for metric in ("repairs", "lost", "poisonMessages", "stoppedTasks")
                     ),
                 ],
             ),

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from components.alarm import alarm_above
+from components.alarm import alarm_above, alarm_below
 from components.archive_bucket import ArchiveBucket, ArchiveBucketArgs
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.json_text import json_text
@@ -22,6 +23,8 @@ from components.task_slots import TaskSlots
 MEMORY = 256
 # For 120 slots with a hundred dead letters each; what is left is for the next minute.
 TIMEOUT_SECONDS = 60
+# A task is replaced within two.
+FEW_MINUTES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,7 @@ class ReaperArgs:
     table: StateTable  # the table that the tasks hold: metrics are by its name
     leases: LeasesTable  # who holds which slot
     slots: TaskSlots  # the slots whose dead-letter queues it looks after
+    tasks_min: int  # how many tasks there are to be at least
     cluster_arn: pulumi.Input[str]  # where the tasks run that it may stop
     alarm_topic_arn: pulumi.Input[str]  # what calls it, and who is told of what it cannot solve
     retention_days: pulumi.Input[int]  # how long its log and the archive are kept
@@ -124,17 +128,38 @@ class Reaper(pulumi.ComponentResource):
                 dead_letter_config={"arn": failures.arn},
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[failures]),
             )
+        watched: dict[str, Any] = {
+            "namespace": NAMESPACE,
+            "dimensions": {"table": args.table.table_name},
+            "topic_arn": args.alarm_topic_arn,
+            "opts": child_opts,
+        }
+        alarm_above(
+            f"{name}-stops",
+            0,
+            description="A task was stopped, since it did not apply a change that the others hold: the "
+            "stop's reason says which. What it did not apply is in the archive.",
+            metric="stoppedTasks",
+            statistic="Sum",
+            **watched,
+        )
+        alarm_below(
+            f"{name}-few",
+            args.tasks_min,
+            minutes=FEW_MINUTES,
+            description="Fewer tasks hold a slot than the service is to have, or the reaper does not run: "
+            "see the service's events and the tasks' logs.",
+            metric="tasks",
+            **watched,
+        )
         alarm_above(
             f"{name}-poison",
             0,
             description="Most tasks refuse the same change: nobody was stopped for it, and a person has to "
             "look. It is in the archive.",
-            namespace=NAMESPACE,
             metric="poisonMessages",
-            dimensions={"table": args.table.table_name},
             statistic="Maximum",
-            topic_arn=args.alarm_topic_arn,
-            opts=child_opts,
+            **watched,
         )
 
         self.archive_name = archive.bucket_name

@@ -59,8 +59,8 @@ REAPER_S, REAPER_GB, REAPER_EVERY_S, LEASE_BYTES = 0.3, 0.25, 60, 600
 # Of a queue that a function reads: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 MAPPING_POLLS, MAPPING_POLL_S = 5, 20
 # Slots apart: of a forwarder, how it fails and how slow a change is; a bus's rule and its dead letters; the
-# redriver's four, the reaper's two.
-ALARMS_OF_FORWARDER, ALARMS_OF_BUS, ALARMS_OF_FLEET = 2, 2, 6
+# redriver's four, the reaper's four.
+ALARMS_OF_FORWARDER, ALARMS_OF_BUS, ALARMS_OF_FLEET = 2, 2, 8
 
 Entry = Literal["table", "appsync"]
 

@@ -208,7 +208,7 @@ def stop(tasks: Mapping[str, frozenset[str]]) -> None:
             changes = ", ".join(sorted(tasks[arn])) or "changes that were archived"
             reason = f"statecast reaper: it did not apply {changes}"[:MAX_REASON]
             ecs.stop_task(cluster=CLUSTER, task=arn, reason=reason)
-            log("stopped", task=arn, reason=reason)
+            log("stopped", task=arn, reason=reason, **metrics(stoppedTasks=1))
 
 
 def release(task: str) -> None:

@@ -131,12 +131,15 @@ def record(item_id: str, version: int, event: str = "MODIFY", *, bus: bool = Fal
 
 
 def test_a_sick_task_s_letters_are_archived_whole_and_the_task_is_stopped_with_the_reason(
-    world: World,
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sick, well = world.lease(0), world.lease(1)
     message = world.send(0, record("a", 7))
     world.call()
     assert world.waiting(0) == 0
+    (line,) = lines(capsys, "stopped")
+    assert (line["task"], line["stoppedTasks"]) == (sick, 1)
+    assert line["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "stoppedTasks", "Unit": "Count"}]
     ((key, letter),) = world.archived().items()
     assert key == f"00/{message}.json"
     told = {name: letter[name] for name in ("slot", "why", "change", "task", "leasedAt", "queue")}

@@ -63,6 +63,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> set[Metric]:
     reaper = load(tmp_path, [])
     reaper.log("fleet", **reaper.metrics(tasks=1, tasksAtDigest=1))
     reaper.log("poison message", **reaper.metrics(poisonMessages=1))
+    reaper.log("stopped", **reaper.metrics(stoppedTasks=1))
     return {metric for line in [*lines, *capsys.readouterr().out.splitlines()] for metric in told(line)}
 
 
@@ -90,7 +91,7 @@ def test_the_dashboard_has_the_articles_graphs_and_ours(program: Program) -> Non
         "sqsTimeTaken, ms",
         "Age of the newest watermark at the worst task, ms",
         "Tasks, and those at the fleet's digest",
-        "Polling instead of push (1: some task), repairs, lost, poison",
+        "Polling instead of push (1: some task), repairs, lost, poison, stops",
         "Dead letters",
     ]
 

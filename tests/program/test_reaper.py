@@ -62,6 +62,8 @@ def test_the_reaper_is_a_function_with_its_own_role_log_archive_rules_and_failur
         (NAME, TARGET, f"{NAME}-minute-target"),
         (NAME, PERMISSION, f"{NAME}-stopped-permission"),
         (NAME, TARGET, f"{NAME}-stopped-target"),
+        (NAME, ALARM, f"{NAME}-stops"),
+        (NAME, ALARM, f"{NAME}-few"),
         (NAME, ALARM, f"{NAME}-poison"),
     }
 
@@ -190,6 +192,25 @@ def test_a_poison_message_raises_an_alarm(made: Evaluation) -> None:
     assert inputs["dimensions"] == {"table": "statecast-state"}
     assert (inputs["statistic"], inputs["threshold"]) == ("Maximum", 0)
     assert inputs["alarmActions"] == [ALARMS]
+
+
+def test_a_stop_raises_an_alarm(made: Evaluation) -> None:
+    inputs = made[ALARM, f"{NAME}-stops"].inputs
+    assert (inputs["namespace"], inputs["metricName"]) == ("statecast", "stoppedTasks")
+    assert inputs["dimensions"] == {"table": "statecast-state"}
+    assert (inputs["statistic"], inputs["threshold"]) == ("Sum", 0)
+    assert inputs["comparisonOperator"] == "GreaterThanThreshold"
+    assert inputs["alarmActions"] == [ALARMS]
+
+
+def test_too_few_tasks_for_five_minutes_or_no_word_of_them_raise_an_alarm(made: Evaluation) -> None:
+    inputs = made[ALARM, f"{NAME}-few"].inputs
+    assert (inputs["namespace"], inputs["metricName"]) == ("statecast", "tasks")
+    assert inputs["dimensions"] == {"table": "statecast-state"}
+    assert (inputs["statistic"], inputs["threshold"]) == ("Maximum", 4)
+    assert (inputs["comparisonOperator"], inputs["treatMissingData"]) == ("LessThanThreshold", "breaching")
+    assert (inputs["period"], inputs["evaluationPeriods"]) == (60, 5)
+    assert inputs["alarmActions"] == inputs["okActions"] == [ALARMS]
 
 
 def test_the_archive_is_private_encrypted_over_tls_only_and_forgets() -> None:
