@@ -210,7 +210,7 @@ def test_every_principal_is_refused_something_and_every_kind_of_call_is_refused_
 
 
 def test_the_agent_may_pull_the_stack_s_image_and_no_other(dev: Evaluation) -> None:
-    """A laptop's stack has no repository."""
+    """A laptop's stack has no repository, but the name of one."""
     policy = dev[ROLE_POLICY, "statecast-tasks-execution-role-policy"].inputs["policy"]
     repository = ARNS["aws:ecr/repository:Repository"]
     for action in ("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"):
