@@ -1,5 +1,6 @@
 """What a fault run looks like to its reader."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.faults.checker import Life
 from bench.faults.result import Result
 from bench.faults.schedule import Strike
 from bench.report import charts, markup
@@ -61,7 +63,7 @@ def page(result: Result) -> str:
             "Over the run",
             "Faults: how long each struck; thin, until all tasks were ready and none was late. Tasks: while "
             "they were ready; orange, behind for more than 2 s; red, and no fault explains it. Writes: how "
-            "long each took to the last of the tasks that a message or a poll told of it.",
+            "long each took to the last of the tasks that were ready until a message or a poll told of it.",
             markup.chart("timeline", timeline(result)),
         ),
         markup.section("Faults", "", markup.table(HEAD, _faults(result))),
@@ -157,9 +159,18 @@ def _bar(
 
 
 def _last(result: Result) -> list[Arrival]:
-    """Each write's arrival at the task that it reached last, where it came in several ways by the first."""
+    """Each write's arrival at the task that it reached last, where it came in several ways by the first.
+
+    Of tasks that were ready from the write until it came: what others find in their queue, their scan told.
+    """
+    lives: defaultdict[str, list[Life]] = defaultdict(list)
+    for life in result.lives:
+        lives[life.task].append(life)
     first: dict[tuple[str, int | None, str], Arrival] = {}
     for one in result.arrivals:
+        made, came = one.write.written_at, one.delivery.applied_at
+        if not any(life.ready_at <= made and came <= life.until for life in lives[one.delivery.task]):
+            continue
         first.setdefault((one.write.id, one.write.version, one.delivery.task), one)
     last: dict[tuple[str, int | None], Arrival] = {}
     for (item_id, version, _), one in first.items():

@@ -123,6 +123,9 @@ def test_a_write_is_drawn_where_its_last_task_first_heard_of_it() -> None:
         polled(WRITES[0], tasks[1], after=300),
     ]
     samples = [Sample(START + at, 2, leases) for at in range(-250, 10_000, 250)]
+    late = Lease("02", "task/2", START + 5000, True, "push", 1, "d", {})
+    samples += [Sample(START + at, 3, [*leases, late]) for at in range(10_000, 12_000, 250)]
+    arrived.append(delivery(WRITES[0], "task/2", after=10_500))  # its snapshot told it
     drawn = timeline(found(samples=samples, deliveries=arrived, tasks=dict.fromkeys(tasks, HELD)))
     [writes] = [trace for trace in drawn.data if trace.type == "scatter"]
     assert (writes.name, list(writes.x), list(writes.y)) == ("last by poll", [0.0], [300])
