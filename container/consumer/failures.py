@@ -41,11 +41,17 @@ class Trouble(NamedTuple):
 
 
 class Failures:
-    """The failures of one kind of call since it last succeeded. `code` names them to machines."""
+    """The failures of one kind of call since it last succeeded. `code` names them to machines.
 
-    def __init__(self, code: str, clock: Callable[[], float] = steady) -> None:
+    What was not tried again for `lapse_seconds` is no trouble any more; None: it is until it succeeds.
+    """
+
+    def __init__(
+        self, code: str, clock: Callable[[], float] = steady, *, lapse_seconds: float | None = None
+    ) -> None:
         self._code = code
         self._clock = clock
+        self._lapse_seconds = lapse_seconds
         self._count = 0
         self._since = self._last = 0.0
         self._reason = ""
@@ -53,9 +59,10 @@ class Failures:
 
     def add(self, error: Exception) -> float:
         """Note a failure; the seconds to wait before the next try (exponential, full jitter)."""
-        self._last = self._clock()
-        if not self._count:
-            self._since = self._last
+        now = self._clock()
+        if not self._count or self._lapsed(now):
+            self._count, self._since = 0, now
+        self._last = now
         self._count += 1
         self._reason = str(error)
         code = _code(error)
@@ -68,9 +75,12 @@ class Failures:
 
     def trouble(self) -> Trouble | None:
         """What is wrong, if the last call failed."""
-        if not self._count:
+        if not self._count or self._lapsed(self._clock()):
             return None
         return Trouble(self._code, self._last - self._since, self._reason, self._curable)
+
+    def _lapsed(self, now: float) -> bool:
+        return self._lapse_seconds is not None and now - self._last > self._lapse_seconds
 
 
 def _status(error: Exception) -> int:

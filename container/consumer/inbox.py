@@ -51,7 +51,8 @@ class Inbox:
         self.counted: Counter[tuple[str, Outcome]] = Counter()
         self.refused = self.confirmed = self.undeleted = 0
         self.receiving = Failures("cannot-receive")
-        self.applying = Failures("cannot-apply")
+        # A message that failed comes again after the visibility timeout, until it is a dead letter.
+        self.applying = Failures("cannot-apply", lapse_seconds=2 * settings.visibility_timeout_seconds)
         self.active_at = steady()
         self._settings = settings
         self._queue_url = settings.slot_queue_urls[int(lease.slot)]

@@ -167,7 +167,7 @@ UNREACHABLE = EndpointConnectionError(endpoint_url="https://sqs")
 
 
 def test_failures_in_a_row_are_one_trouble_until_a_success() -> None:
-    clock = iter([100.0, 107.0])
+    clock = iter([100.0, 107.0, 107.0])
     failures = Failures("cannot-receive", lambda: next(clock))
     assert failures.trouble() is None
     failures.add(THROTTLING)
@@ -178,9 +178,23 @@ def test_failures_in_a_row_are_one_trouble_until_a_success() -> None:
 
 
 def test_a_single_failure_does_not_grow_older_by_itself() -> None:
-    failures = Failures("cannot-receive", iter([100.0]).__next__)
+    failures = Failures("cannot-receive", lambda: 100.0)
     failures.add(UNREACHABLE)
     assert failures.trouble() == Trouble("cannot-receive", 0.0, str(UNREACHABLE), curable=True)
+
+
+def test_what_is_not_tried_again_is_trouble_for_a_while_only() -> None:
+    now = 100.0
+    failures = Failures("cannot-apply", lambda: now, lapse_seconds=60)
+    failures.add(DENIED)
+    now = 131.0
+    failures.add(DENIED)
+    now = 191.0
+    assert failures.trouble() == Trouble("cannot-apply", 31.0, str(DENIED), curable=True)
+    now = 191.1
+    assert failures.trouble() is None
+    failures.add(DENIED)
+    assert failures.trouble() == Trouble("cannot-apply", 0.0, str(DENIED), curable=True)
 
 
 def test_throttling_is_told_from_other_errors() -> None:
