@@ -1,7 +1,8 @@
 """What the forwarder's speed is compared with: its handler, and the same calls with nothing else.
 
 `python forward.py handler|bare TOPIC_ARN BATCHES` publishes batches of 100 records, and tells the seconds of
-CPU that it took; `python forward.py handler|boto3` imports one or the other, and tells the same.
+CPU that it took; `python forward.py handler|boto3|client` imports one or the other, or boto3 and makes a
+client, and tells the same.
 """
 
 import json
@@ -52,6 +53,8 @@ def main(what: str, topic: str = "", batches: str = "0") -> None:
     """Run as a program."""
     began = time.process_time()
     module: Any = import_module(what if what == "handler" else "boto3")
+    if what == "client":
+        module.client("sns")
     imported = time.process_time() - began
     given = [records(batch) for batch in range(int(batches))]
     sns = module.client("sns") if given and what == "bare" else None
