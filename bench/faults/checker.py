@@ -5,15 +5,19 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from bench.deliveries import Delivery
+from bench.faults.schedule import ONE_CUT, PUSH_CUT, THROWS
 from bench.fleet import Lease
 from bench.statistics import acknowledged
 from bench.writer import Write
 
 DUE_MS = 2000
 """What the system promises: a change at every task in under two seconds."""
+BACKLOG_MS = 10_000
+"""How long a forwarder may take for the backlog of an outage."""
 Held = Mapping[str, int]
 """Id → version."""
 
@@ -184,7 +188,7 @@ def merged(periods: Iterable[Behind]) -> list[Behind]:
     return joined
 
 
-def explained(late: Behind, struck: Iterable[Struck], excuses: Mapping[str, Excuse | None]) -> bool:
+def explained(late: Behind, struck: Sequence[Struck], excuses: Mapping[str, Excuse | None]) -> bool:
     """Whether faults together cover a period."""
     covers: list[Behind] = []
     for one in struck:
@@ -193,7 +197,20 @@ def explained(late: Behind, struck: Iterable[Struck], excuses: Mapping[str, Excu
             begin, after = one.begin - DUE_MS, one.end + round(excuse.after_s * 1000)
             covers.append(Behind(late.task, begin, min(after, one.begin + excuse.first_s * 1000)))
             covers.append(Behind(late.task, one.end - DUE_MS, after))
+    covers += [Behind(late.task, since, until) for since, until in both_behind(struck)]
     return any(cover.since <= late.since and late.until <= cover.until for cover in merged(covers))
+
+
+def both_behind(struck: Sequence[Struck]) -> Iterator[tuple[int, int]]:
+    """When one forwarder was cut while the other was still at the backlog of an outage, from when until when.
+
+    Until that is drained nobody brings the newest changes. Tasks do not poll for it: no watermark is late yet
+    of the one that was cut.
+    """
+    for cut, outage in product(struck, repeat=2):
+        drained = outage.end + BACKLOG_MS
+        if cut.fault == ONE_CUT and outage.fault in {PUSH_CUT, THROWS} and outage.end <= cut.begin <= drained:
+            yield outage.end - DUE_MS, max(drained, cut.begin + DUE_MS)
 
 
 def recovery_ms(one: Struck, samples: Iterable[Sample], late: Sequence[Behind]) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 from bench.errors import ExperimentError
 from bench.faults.checker import Excuse
 from bench.faults.proxy import Proxy
-from bench.faults.schedule import MALFORMED_MESSAGES, PUSH_CUT
+from bench.faults.schedule import MALFORMED_MESSAGES, ONE_CUT, PUSH_CUT, THROWS
 from bench.fleet import Lease, live_leases
 from bench.stack import Stack
 from bench.writer import now_ms
@@ -246,8 +246,8 @@ def failing(service: str, code: str, status: int) -> Fault:
 INJECTIONS: Mapping[str, Fault] = {
     # Polling has to have begun 15 s after the cut, and to keep up from then on; then the backlog comes.
     PUSH_CUT: Fault(push_cut, Excuse(10, first_s=15)),
-    "one forwarder cut": Fault(one_forwarder_cut),
-    "forwarder throws": Fault(
+    ONE_CUT: Fault(one_forwarder_cut),
+    THROWS: Fault(
         calls(service="sns", operation="PublishBatch", error={"code": "InternalError", "status": 500})
     ),
     # The client takes the answer for lost and publishes again: two copies.

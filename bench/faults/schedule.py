@@ -10,9 +10,10 @@ SETTLED_S = 2.0
 """Before the first fault."""
 DRAWS = 20_000
 PUSH_CUT, MALFORMED_MESSAGES = "push cut", "malformed messages"
+ONE_CUT, THROWS = "one forwarder cut", "forwarder throws"
 
 LANES: tuple[Mapping[str, float], ...] = (
-    {PUSH_CUT: 40, "one forwarder cut": 20, "forwarder throws": 10, "Publish cut": 6},
+    {PUSH_CUT: 40, ONE_CUT: 20, THROWS: 10, "Publish cut": 6},
     {
         "task killed": 8,
         "task paused": 16,

@@ -22,6 +22,7 @@ from bench.faults.checker import (
     scan_told,
     settled,
 )
+from bench.faults.schedule import ONE_CUT, PUSH_CUT, THROWS
 from bench.fleet import Lease
 from bench.workload import Kind
 from bench.writer import Write
@@ -202,6 +203,25 @@ def test_a_period_is_explained_when_faults_that_hit_the_task_cover_all_of_it(
         "excuses nobody": None,
     }
     assert explained(LATE, struck, excuses) is so
+
+
+@pytest.mark.parametrize(
+    ("struck", "so"),
+    [
+        ([Struck(THROWS, 0, 10_000), Struck(ONE_CUT, 16_000, 36_000)], True),
+        ([Struck(PUSH_CUT, 0, 10_000), Struck(ONE_CUT, 20_000, 36_000)], True),
+        ([Struck(THROWS, 0, 10_000), Struck(ONE_CUT, 20_001, 36_000)], False),
+        ([Struck(ONE_CUT, 0, 10_000), Struck(THROWS, 16_000, 36_000)], False),
+        ([Struck(THROWS, 0, 10_000)], False),
+        ([Struck(ONE_CUT, 16_000, 36_000)], False),
+    ],
+)
+def test_a_forwarder_that_is_cut_while_the_other_is_at_its_backlog_explains(
+    struck: list[Struck], so: bool
+) -> None:
+    excuses: dict[str, Excuse | None] = {THROWS: None, PUSH_CUT: None, ONE_CUT: None}
+    assert explained(Behind("task", 13_000, 19_500), struck, excuses) is so
+    assert not explained(Behind("task", 13_000, 22_500), struck, excuses)
 
 
 def test_recovery_is_when_all_wanted_tasks_are_ready_and_none_is_late() -> None:
