@@ -31,7 +31,7 @@ class Statement:
         self.allows = statement.get("Effect") == "Allow"
         self._excepted = listed(statement.get("NotAction"))
         self._is_for_the_rest = bool({"NotPrincipal", "NotResource"} & statement.keys())
-        self.actions = listed(statement.get("Action")) or (["*"] if self._excepted else [])
+        self.actions = listed(statement.get("Action")) or (["*"] if "NotAction" in statement else [])
         self.resources = listed(statement.get("Resource")) or (["*"] if "NotResource" in statement else [])
         principal = statement.get("Principal", "*" if "NotPrincipal" in statement else {})
         self._principals = {"AWS": "*"} if principal == "*" else principal

@@ -15,10 +15,15 @@ from typing import Any, Final
 
 from pulumi_policy import PolicyResource, ResourceValidationArgs, proxy
 
+from .kinds import COMPOSITE_ALARM
+
 Resource = PolicyResource | ResourceValidationArgs
 
 Path = tuple[str | int, ...]
 """Where a value stands in a resource's properties. A step into a string reads it as a JSON document."""
+
+NAMES: Final = {COMPOSITE_ALARM: "alarmName"}
+"""The property that holds a resource's name, where that is not `name`."""
 
 _UNKNOWN: Final = object()
 # A remediation is given these where every other rule is given an exception.
@@ -76,7 +81,7 @@ class Stack:
         if resource_type not in self._by_name:
             names: dict[str, list[PolicyResource]] = defaultdict(list)
             for resource in self.of_type(resource_type):
-                if isinstance(own := known(resource, "name"), str):
+                if isinstance(own := known(resource, NAMES.get(resource_type, "name")), str):
                     names[own].append(resource)
             self._by_name[resource_type] = names
         return self._by_name[resource_type].get(name, [])

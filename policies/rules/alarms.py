@@ -60,19 +60,14 @@ def alarm_has_actions(alarm: PolicyResource, stack: Stack) -> Fixes:
 @lru_cache(maxsize=1)
 def _combined(stack: Stack) -> set[str]:
     """The alarms that composite alarms combine."""
-    by_name = {
-        known(alarm, "name") or known(alarm, "alarmName"): alarm
-        for alarm in stack.of_type(METRIC_ALARM, COMPOSITE_ALARM)
-    }
+    kinds = (METRIC_ALARM, COMPOSITE_ALARM)
     found: set[str] = set()
     for composite in stack.of_type(COMPOSITE_ALARM):
         # By name or by ARN: ALARM("x") OR OK(arn:aws:cloudwatch:eu-south-1:123456789012:alarm:y)
         given = re.findall(r'\(\s*"?([^")]+)', str(known(composite, "alarmRule")))
         names = {each.strip().rpartition(":alarm:")[2] for each in given}
-        alarms = [by_name[name] for name in names if name in by_name] or [
-            alarm
-            for kind in (METRIC_ALARM, COMPOSITE_ALARM)
-            for alarm in stack.referred(composite, ("alarmRule",), kind)
+        alarms = [alarm for name in names for kind in kinds for alarm in stack.named(name, kind)] or [
+            alarm for kind in kinds for alarm in stack.referred(composite, ("alarmRule",), kind)
         ]
         found |= {alarm.urn for alarm in alarms}
     return found

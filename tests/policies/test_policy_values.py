@@ -6,6 +6,7 @@ import pytest
 from pulumi_policy import PolicyResource, ResourceValidationArgs
 from pulumi_policy.proxy import UNKNOWN_NUMBER_VALUE, UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
+from policies.document import Statement
 from policies.kinds import (
     FUNCTION,
     METRIC_ALARM,
@@ -174,6 +175,12 @@ def test_the_denial_that_is_added_is_of_what_the_policy_is_of(kind: str, action:
     kept, denial = json.loads(policy.props["policy"])["Statement"]
     assert (kept, denial["Action"], denial["Resource"]) == (allow, action, "*")
     assert list(tls_only.judge(policy, {})) == []
+
+
+def test_all_but_nothing_is_every_action() -> None:
+    statement = Statement({"Effect": "Allow", "NotAction": []})
+    assert statement.actions == ["*"]
+    assert statement.covers("sqs:SendMessage")
 
 
 def test_a_known_value_is_worth_more_than_what_it_was_made_from() -> None:
