@@ -1,78 +1,76 @@
 """An alarm that tells someone."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import pulumi
 import pulumi_aws as aws
+
+
+class Watched(TypedDict):
+    """What an alarm is on, and who is told."""
+
+    description: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    topic_arn: pulumi.Input[str]
+    opts: pulumi.ResourceOptions
+
+
+MissingData = Literal["notBreaching", "breaching"]
 
 
 def alarm_above(
     name: str,
     threshold: float,
     *,
-    description: str,
-    namespace: str,
-    metric: str,
-    dimensions: Mapping[str, pulumi.Input[str]],
     statistic: str,
-    topic_arn: pulumi.Input[str],
-    missing_data: Literal["notBreaching", "breaching"] = "notBreaching",
-    opts: pulumi.ResourceOptions,
+    missing_data: MissingData = "notBreaching",
+    **watched: Unpack[Watched],
 ) -> aws.cloudwatch.MetricAlarm:
     """Tell a topic of every minute in which a metric is above the threshold or, if so told, is missing.
 
     A statistic is one of CloudWatch's, or a percentile such as `p99`.
     """
-    percentile = statistic.startswith("p")
-    return aws.cloudwatch.MetricAlarm(
-        name,
-        alarm_description=description,
-        namespace=namespace,
-        metric_name=metric,
-        dimensions=dimensions,
-        statistic=None if percentile else statistic,
-        extended_statistic=statistic if percentile else None,
-        period=60,
-        evaluation_periods=1,
-        comparison_operator="GreaterThanThreshold",
-        threshold=threshold,
-        treat_missing_data=missing_data,
-        alarm_actions=[topic_arn],
-        ok_actions=[topic_arn],
-        opts=opts,
-    )
+    return _alarm(name, "GreaterThanThreshold", threshold, statistic, missing_data, **watched)
 
 
 def alarm_below(
-    name: str,
-    threshold: float,
-    *,
-    minutes: int,
-    description: str,
-    namespace: str,
-    metric: str,
-    dimensions: Mapping[str, pulumi.Input[str]],
-    topic_arn: pulumi.Input[str],
-    opts: pulumi.ResourceOptions,
+    name: str, threshold: float, *, minutes: int, **watched: Unpack[Watched]
 ) -> aws.cloudwatch.MetricAlarm:
     """Tell a topic that a metric has been below the threshold, or missing, in each of the last minutes."""
+    # A minute is bad only if it was so throughout.
+    return _alarm(name, "LessThanThreshold", threshold, "Maximum", "breaching", minutes=minutes, **watched)
+
+
+def _alarm(
+    name: str,
+    comparison: str,
+    threshold: float,
+    statistic: str,
+    missing_data: MissingData,
+    *,
+    minutes: int = 1,
+    **watched: Unpack[Watched],
+) -> aws.cloudwatch.MetricAlarm:
+    percentile = statistic.startswith("p")
     return aws.cloudwatch.MetricAlarm(
         name,
-        alarm_description=description,
-        namespace=namespace,
-        metric_name=metric,
-        dimensions=dimensions,
-        # A minute is bad only if it was so throughout.
-        statistic="Maximum",
+        alarm_description=watched["description"],
+        namespace=watched["namespace"],
+        metric_name=watched["metric"],
+        dimensions=watched["dimensions"],
+        statistic=None if percentile else statistic,
+        extended_statistic=statistic if percentile else None,
         period=60,
         evaluation_periods=minutes,
-        comparison_operator="LessThanThreshold",
+        comparison_operator=comparison,
         threshold=threshold,
-        treat_missing_data="breaching",
-        alarm_actions=[topic_arn],
-        ok_actions=[topic_arn],
-        opts=opts,
+        treat_missing_data=missing_data,
+        alarm_actions=[watched["topic_arn"]],
+        ok_actions=[watched["topic_arn"]],
+        opts=watched["opts"],
     )
 
 
