@@ -191,7 +191,7 @@ class LocalStack:
 
     def _start_supervisor(self, workspace: Workspace) -> subprocess.Popen[bytes]:
         with (self.folder / "supervisor.log").open("ab") as log:
-            command = [sys.executable, *_supervising(self.folder)]
+            command = [sys.executable, *_supervisor_arguments(self.folder)]
             return start(command, cwd=CHECKOUT, env=workspace.environment(None), stdout=log, stderr=log)
 
     def _supervising(self) -> list[psutil.Process]:
@@ -199,7 +199,7 @@ class LocalStack:
         return [
             process
             for process in psutil.process_iter(["cmdline"])
-            if (process.info["cmdline"] or [])[1:] == _supervising(self.folder)
+            if (process.info["cmdline"] or [])[1:] == _supervisor_arguments(self.folder)
         ]
 
     def _supervisor(self) -> Supervisor | None:
@@ -228,7 +228,7 @@ class LocalStack:
         return json.loads(path.read_text()) if path.exists() else []
 
 
-def _supervising(folder: Path) -> list[str]:
+def _supervisor_arguments(folder: Path) -> list[str]:
     """The arguments of the supervisor of a stack in `folder`."""
     return ["-m", "local.supervisor", str(folder)]
 
