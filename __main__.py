@@ -1,5 +1,7 @@
 """The program: settings, one line per piece, exports. A stack deploys the fleet or the hand-off."""
 
+import asyncio
+
 import pulumi
 
 import handoff
@@ -149,8 +151,15 @@ def fleet(settings: Settings) -> None:
     pulumi.export("archive", reaper.archive_name if reaper else "")
 
 
-settings = configuration.read()
-if settings.deploys == "fleet":
-    fleet(settings)
-else:
-    handoff.deploy(settings)
+async def deploy() -> None:
+    """Deploy what the stack's settings ask for."""
+    settings = configuration.read()
+    if settings.deploys == "fleet":
+        fleet(settings)
+    else:
+        handoff.deploy(settings)
+    # Registrations begin in the event loop's next turn, and Pulumi's wait must find them begun (decision 28).
+    await asyncio.sleep(0)
+
+
+pulumi.run(deploy)

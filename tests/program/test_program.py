@@ -3,6 +3,8 @@ import json
 from collections.abc import Callable
 
 import pytest
+from pulumi.runtime.settings import _get_rpc_manager
+from pulumi.runtime.stack import wait_for_rpcs
 
 from settings import MOST_SLOTS
 from tests.program.conftest import CHECKOUT, Evaluation, evaluate, run_program, stack_configuration
@@ -210,6 +212,19 @@ def test_the_largest_service_that_settings_allow_fits_the_roles_policies(
     document["Statement"][0]["Resource"] = [queue] * MOST_SLOTS
 
     assert len(json.dumps(document, separators=(",", ":"))) < 10_240
+
+
+def test_pulumi_finds_registrations_begun_when_it_begins_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    async def wait() -> None:
+        begun.append(len(_get_rpc_manager().rpcs))
+        await wait_for_rpcs()
+
+    monkeypatch.setattr("pulumi.runtime.stack.wait_for_rpcs", wait)
+    made = evaluate(run_program, stack_configuration("handoff"), "handoff").resources
+    assert len(begun) == 1
+    assert begun[0] >= len(made)
 
 
 def test_only_the_settings_read_configuration() -> None:
