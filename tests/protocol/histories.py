@@ -5,18 +5,9 @@ from random import Random
 from typing import NamedTuple
 
 from consumer.replica import CLOCK_MARGIN_MS
-from tests.protocol.model import (
-    EXPIRY_MS,
-    LEASE_SECONDS,
-    SCANS,
-    TOMBSTONE_MS,
-    VISIBILITY_SECONDS,
-    Conditions,
-    DivergenceError,
-    Table,
-    Task,
-    World,
-)
+from tests.protocol.cloud import VISIBILITY_SECONDS, Table
+from tests.protocol.task import LEASE_SECONDS, SCANS, DivergenceError, Task
+from tests.protocol.world import EXPIRY_MS, TOMBSTONE_MS, Conditions, World
 
 KEYS = ("a", "b", "c", "d")
 MOST_TASKS = 3

@@ -4,8 +4,9 @@ from collections.abc import Generator
 
 from consumer.message import Change, Delivery
 from consumer.replica import CLOCK_MARGIN_MS, Outcome, Replica, Scan
+from tests.protocol.cloud import Image, Message, Table
 from tests.protocol.histories import System
-from tests.protocol.model import Image, Message, Steps, Table, Task, Tenure
+from tests.protocol.task import Steps, Task, Tenure
 
 EARLY_SECONDS = 60
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from consumer.replica import CLOCK_MARGIN_MS
 from tests.protocol.histories import System
-from tests.protocol.model import EXPIRY_MS, TOMBSTONE_MS, Conditions, Task, World
+from tests.protocol.task import Task
+from tests.protocol.world import EXPIRY_MS, TOMBSTONE_MS, Conditions, World
 
 
 def a_put_reaches_the_queue_long_after_its_removal(system: System) -> None:

@@ -15,9 +15,10 @@ from consumer.repairs import Repairs
 from consumer.replica import Outcome, Replica
 from consumer.watermark import Watermark
 from tests.container.test_inbox import SETTINGS as INBOX_SETTINGS
+from tests.protocol.cloud import MAX_RECEIVES, RETENTION_SECONDS, TABLE, Message
 from tests.protocol.histories import History, System
-from tests.protocol.model import MAX_RECEIVES, RETENTION_SECONDS, TABLE, Message, Steps, Task, Tenure
 from tests.protocol.small import SMALL
+from tests.protocol.task import Steps, Task, Tenure
 
 HISTORIES = 1_000
 SETTINGS = replace(

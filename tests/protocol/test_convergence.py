@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from consumer.digest import digest_of
 from tests.protocol.histories import KEYS, MOST_TASKS, PRODUCT, WAITS_MS, History, divergence
-from tests.protocol.model import Conditions, Task, World
 from tests.protocol.small import SMALL
+from tests.protocol.task import Task
+from tests.protocol.world import Conditions, World
 
 SEED = int(os.environ["PROTOCOL_SEED"])
 HISTORIES = int(os.environ["PROTOCOL_HISTORIES"])

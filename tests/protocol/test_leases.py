@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from consumer.lease import Lease, SlotLease, candidates, read_leases, slot_names
 from consumer.replica import CLOCK_MARGIN_MS
-from tests.protocol.model import GRACE_MS, LEASE_SECONDS, START_MS, LeasesClient, time_of_day
+from tests.protocol.cloud import START_MS, LeasesClient
+from tests.protocol.task import GRACE_MS, LEASE_SECONDS, time_of_day
 
 SLOTS = slot_names(3)
 TASKS = 5

@@ -8,9 +8,9 @@ import os
 import pytest
 
 from tests.protocol.histories import divergence
-from tests.protocol.model import DivergenceError
 from tests.protocol.mutants import MUTANTS
 from tests.protocol.small import SMALL
+from tests.protocol.task import DivergenceError
 
 COUNTED = int(os.environ.get("PROTOCOL_MUTANT_HISTORIES", "0"))
 MOST = COUNTED or 20_000
