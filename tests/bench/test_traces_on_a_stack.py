@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.collector.process import collecting
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 from tests.local_stack import call, running
 from tests.otlp import Receiver, read, receiving
 

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,37 +14,22 @@ import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
 
+from local.emulator import free_port
+from tests.emulation import eventually, running_emulator
+
 ROOT = Path(__file__).parents[2]
 REGION = "eu-south-1"
 ROLE = "arn:aws:iam::000000000000:role/any"
-PATIENCE_SECONDS = 60.0
 LONG_POLL_SECONDS = 20
 VISIBILITY_TIMEOUT_SECONDS = 1
 MAX_RECEIVES = 5
 WATERMARK_SECONDS = 2
-
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T], expected: str) -> T:
-    """What `look` finds, once it finds anything true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS:.0f} s: {expected}"
-        time.sleep(0.05)
-    return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Consumer:
@@ -310,32 +294,8 @@ class Spine:
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of an emulator of AWS."""
-    port = free_port()
-    log = tmp_path_factory.mktemp("emulator") / "ministack.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [Path(sys.executable).with_name("ministack")],
-            env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    endpoint = f"http://127.0.0.1:{port}"
-
-    def up() -> bool:
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2):
-                return True
-        except OSError:
-            return False
-
-    try:
-        eventually(up, "the emulator answers")
-        yield endpoint
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(PATIENCE_SECONDS)
+    with running_emulator(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator.account.endpoint
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ import pytest
 
 from consumer.digest import digest_of
 from consumer.watermark import late_after_ms
+from local.emulator import free_port
 from tests.container.conftest import (
     MAX_RECEIVES,
     ROOT,
     WATERMARK_SECONDS,
     Consumer,
     Spine,
-    eventually,
-    free_port,
 )
 from tests.container.messages import record
+from tests.emulation import eventually
 from tests.otlp import receiving
 
 MakeSpine = Callable[..., Spine]

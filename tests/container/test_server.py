@@ -10,7 +10,7 @@ import pytest
 from consumer.message import Change
 from consumer.replica import Replica
 from consumer.server import PIECE, make_server, rendered
-from tests.container.conftest import free_port
+from local.emulator import free_port
 
 
 @pytest.mark.parametrize("count", [0, 1, PIECE, PIECE + 1, 3 * PIECE])

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from consumer.lease import Lease, SlotLease
 from local.emulator import Account
+from tests.emulation import running_emulator
 from tests.functions.reaper import load
-from tests.local.emulation import running_emulator
 
 pytestmark = pytest.mark.emulator
 

@@ -18,7 +18,7 @@ import pytest
 from bench.stack import Stack, find
 from bench.writer import TableEntry, new_trace, now_ms
 from local.emulator import free_port
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 from tests.local_stack import call, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine, pytest.mark.emulator, pytest.mark.usefixtures("pulumi")]

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.emulator import Account, Emulator
-from tests.local.emulation import running_emulator
+from tests.emulation import running_emulator
 
 
 @pytest.fixture(scope="session")

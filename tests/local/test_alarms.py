@@ -6,7 +6,7 @@ import pytest
 
 from local.alarms import Alarms, pause, state, watched_queue
 from local.emulator import Account
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 
 ALARM: dict[str, Any] = {
     "Namespace": "AWS/SQS",

@@ -7,7 +7,7 @@ import pytest
 
 from local.emulator import Account
 from local.events import TaskEvents, state_change
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 
 pytestmark = pytest.mark.emulator
 

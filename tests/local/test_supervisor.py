@@ -19,7 +19,7 @@ from local.alarms import Alarms
 from local.emulator import Account, Emulator
 from local.metadata import MetadataServer
 from local.supervisor import keep, repeat
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 
 pytestmark = pytest.mark.emulator
 

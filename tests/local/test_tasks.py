@@ -15,7 +15,7 @@ from local.task_definition import Container, Health, HealthCheck, judge, read_co
 from local.task_logs import MAX_BATCH_BYTES, MAX_EVENTS, MAX_LINE_BYTES, TaskLogs, next_batch
 from local.task_process import TaskProcess, get, read_slot, status
 from local.tasks import Plan, Tasks, chunks, plan, replacement_time, service_arn
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 
 DEFINITION: dict[str, Any] = {
     "family": "consumer",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from local.emulator import Account
+from tests.emulation import running_emulator
 from tests.engine import CHECKOUT
-from tests.local.emulation import running_emulator
 
 Configure = Callable[[Mapping[str, object]], Path]
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from local.task_process import get
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 from tests.privilege.conftest import EMAIL
 from tests.privilege.deployment import Deployment
 

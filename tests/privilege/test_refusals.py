@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.events import state_change
 from local.task_process import TaskProcess, get
-from tests.local.emulation import eventually
+from tests.emulation import eventually
 from tests.privilege.calls import CALLS, JOBS, REFUSED, Call, Client, Job, Targets
 from tests.privilege.deployment import REGION, Deployment
 from tests.privilege.principals import PRINCIPALS, Principal
@@ -163,7 +163,7 @@ def test_a_change_goes_its_whole_way_by_both_forwarders_and_each_role_suffices(
         ] == []
     finally:
         task.stop()
-        eventually(task.has_ended, 30)
+        eventually(task.has_ended, seconds=30)
     lease = cast.deployment.client("dynamodb").get_item(
         TableName=cast.targets.leases, Key={"slot": {"S": slot}}, ConsistentRead=True
     )["Item"]

@@ -24,10 +24,10 @@ def running_emulator(folder: Path) -> Iterator[Emulator]:
         emulator.stop()
 
 
-def eventually(what: Callable[[], T], seconds: float = 60) -> T:
-    """The first true value of `what`; the limit only keeps a failing test from waiting for ever."""
+def eventually(look: Callable[[], T], expected: str = "what was looked for", seconds: float = 60) -> T:
+    """What `look` finds, once it finds anything true; a limit keeps a failing test from waiting for ever."""
     deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.1)
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {expected}"
+        time.sleep(0.05)
     return found
