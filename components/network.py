@@ -14,8 +14,9 @@ PUBLIC_RANGE = "10.0.32.0/24"
 ANYWHERE = "0.0.0.0/0"
 # A task's table and its image's layers; these endpoints are free.
 GATEWAY_SERVICES = ("dynamodb", "s3")
-# A task's slot, its image, its log.
-INTERFACE_SERVICES = ("sqs", "ecr.api", "ecr.dkr", "logs")
+# A task's image, its log; and its slot.
+INTERFACE_SERVICES = ("ecr.api", "ecr.dkr", "logs")
+QUEUE_SERVICE = "sqs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class NetworkArgs:
 
     kind: Literal["endpoints", "nat", "existing"]  # the tasks' way to AWS
     region: str  # zones `a` and `b` of it are used
+    queues: bool  # tasks have queues
     vpc_id: str = ""  # the existing VPC
     subnet_ids: Sequence[str] = ()  # its subnets for the tasks
 
@@ -70,7 +72,8 @@ class Network(pulumi.ComponentResource):
             for service in GATEWAY_SERVICES:
                 self._gateway_endpoint(service, args.region, routes)
             if args.kind == "endpoints":
-                self._interface_endpoints(args.region)
+                queues = [QUEUE_SERVICE] if args.queues else []
+                self._interface_endpoints(args.region, [*INTERFACE_SERVICES, *queues])
             else:
                 self._nat_gateway(args.region + "a", routes)
 
@@ -118,7 +121,7 @@ class Network(pulumi.ComponentResource):
             opts=self._child_opts,
         )
 
-    def _interface_endpoints(self, region: str) -> None:
+    def _interface_endpoints(self, region: str, services: Sequence[str]) -> None:
         tasks = [self.task_security_group_id]
         security_group = aws.ec2.SecurityGroup(
             f"{self._name}-endpoints",
@@ -128,7 +131,7 @@ class Network(pulumi.ComponentResource):
             egress=[],
             opts=self._child_opts,
         )
-        for service in INTERFACE_SERVICES:
+        for service in services:
             aws.ec2.VpcEndpoint(
                 f"{self._name}-{service.replace('.', '-')}",
                 vpc_id=self._vpc_id,

@@ -45,8 +45,8 @@ LAMBDA_LINES = 550
 ENVELOPE, RECORD = 900, 600
 # A snapshot is read from S3 in parts, and written each minute. A choice.
 PART_BYTES, SNAPSHOT_EVERY_S = 8_000_000, 60
-# Two zones: components/network.py.
-ENDPOINTS = 4 * 2
+# Three and, to queues, one more; in two zones: components/network.py.
+ENDPOINTS, QUEUE_ENDPOINTS = 3 * 2, 1 * 2
 VCPU, MEMORY_GB = 0.25, 0.5
 # On one full core (docs/polling.md); a task has a quarter.
 SCAN_S_PER_ITEM = 7e-6
@@ -84,14 +84,14 @@ class Levers:
     """What would carry the design further; the program has none of them.
 
     Args:
-        pack: changes that the forwarder puts in a message.
+        pack: the forwarder puts what it took of the stream together, and a topic gets, in one message.
         shards: into how many parts the keys are divided, each with its topic, of which a task takes one.
         slots_per_alarm: slots that share a dead-letter queue and its alarm.
         s3: snapshots and rescans are read from S3.
         lines: the share of deliveries that are logged.
     """
 
-    pack: int = 1
+    pack: bool = False
     shards: int = 1
     slots_per_alarm: int = 1
     s3: bool = False
@@ -148,10 +148,16 @@ def by_part(bills: Sequence[Bill]) -> dict[str, list[float | None]]:
 
 
 def bill(
-    of: Configuration, demand: Demand, prices: Prices, levers: Levers = NO_LEVERS, *, watched: bool = True
+    of: Configuration,
+    demand: Demand,
+    prices: Prices,
+    levers: Levers = NO_LEVERS,
+    *,
+    packed: float = 1,
+    watched: bool = True,
 ) -> Bill:
     """A month of a stack; unless `watched`, without watermarks, lags and their alarms: they can be told."""
-    month = Month(of, demand, prices, levers, watched)
+    month = Month(of, demand, prices, levers, packed, watched)
     return Bill(of.variants, tuple(line for line in month.lines() if line.count))
 
 
@@ -183,12 +189,13 @@ def scan_units(demand: Demand, *, watermarks: bool) -> int:
 
 @dataclass(frozen=True)
 class Month:
-    """What is used, from which the lines follow. Rates are a second."""
+    """What is used, from which the lines follow. Rates are a second; `packed`: changes in a message."""
 
     of: Configuration
     demand: Demand
     prices: Prices
     levers: Levers
+    packed: float
     watched: bool
 
     @property
@@ -213,11 +220,6 @@ class Month:
     def records(self) -> float:
         """What the stream carries."""
         return self.demand.changes + self.rounds
-
-    @property
-    def packed(self) -> float:
-        """Changes in a message: what a look at the stream finds together."""
-        return min(self.levers.pack, batch(self.records, STREAM_POLL_S, LAMBDA_BATCH))
 
     @property
     def messages(self) -> float:
@@ -281,7 +283,9 @@ class Month:
     def _forwarder(self, name: str) -> Iterator[Line]:
         p, of, part = self.prices, self.of, "forwarding"
         taken = batch(self.records, STREAM_POLL_S, LAMBDA_BATCH if name == "lambda" else PUBLISH_BATCH)
-        together = 1 if name == "bus" else batch(self.messages, STREAM_POLL_S, PUBLISH_BATCH)
+        # A bus takes events singly, and packing leaves one message to a batch and topic.
+        singly = name == "bus" or self.levers.pack
+        together = 1 if singly else batch(self.messages / self.levers.shards, STREAM_POLL_S, PUBLISH_BATCH)
         size = self.message_bytes
         publishes = self.messages / together * units(together * size, CHUNK)
         if name == "lambda":
@@ -378,7 +382,8 @@ class Month:
             self.tasks * self.copies * self.message_bytes + sum(of for _, of in self._log_bytes())
         ) / GB
         if network == "endpoints":
-            yield self._line("network", "interface endpoints", ENDPOINTS * HOURS, p.endpoint)
+            endpoints = ENDPOINTS + QUEUE_ENDPOINTS * bool(self.of.forwarders)
+            yield self._line("network", "interface endpoints", endpoints * HOURS, p.endpoint)
             yield self._monthly("network", "data through them", carried, p.endpoint_data)
         elif network == "nat":
             yield self._line("network", "NAT gateway", HOURS, p.gateway)

@@ -73,15 +73,19 @@ def quotas() -> dict[str, Quota]:
     }
 
 
-def needs(of: Configuration, demand: Demand, levers: Levers, rates: Rates) -> list[Need]:
-    """What a stack needs of each quota, the nearest to its end, or furthest past it, first."""
+def needs(of: Configuration, demand: Demand, levers: Levers, rates: Rates, packed: float = 1) -> list[Need]:
+    """What a stack needs of each quota, the nearest to its end, or furthest past it, first.
+
+    `packed`: changes in a message.
+    """
     known = quotas()
-    told = [Need(known[name], needed) for name, needed in _needs(of, demand, levers, rates)]
+    month = Month(of, demand, prices(of.region), levers, packed, watched=True)
+    told = [Need(known[name], needed) for name, needed in _needs(month, rates)]
     return sorted(told, key=lambda need: need.ratio, reverse=True)
 
 
-def _needs(of: Configuration, demand: Demand, levers: Levers, rates: Rates) -> Iterator[tuple[str, float]]:
-    month = Month(of, demand, prices(of.region), levers, watched=True)
+def _needs(month: Month, rates: Rates) -> Iterator[tuple[str, float]]:
+    of, demand, levers = month.of, month.demand, month.levers
     tasks, slots = of.tasks_min, of.slots
     queues = slots + ceil(slots / levers.slots_per_alarm)
     scan = scan_units(demand, watermarks=True) / levers.shards
@@ -99,7 +103,9 @@ def _needs(of: Configuration, demand: Demand, levers: Levers, rates: Rates) -> I
     # After a watermark grows old, tasks try in this share of the period, all of the same item.
     yield "watermark_writes", tasks / (SPREAD * of.watermark_seconds)
     shard = month.messages / STREAM_SHARDS
-    yield "forwarding", shard / batch(shard, STREAM_POLL_S, PUBLISH_BATCH) * PUBLISH_S
+    # A call is to one topic; packed, of one message.
+    call = 1 if levers.pack else batch(shard / levers.shards, STREAM_POLL_S, PUBLISH_BATCH)
+    yield "forwarding", shard / call * PUBLISH_S
     together = batch(month.copies, RECEIVE_CYCLE_S, RECEIVE_BATCH)
     calls = rates.receive.caller.of(together) + rates.delete.caller.of(together)
     yield "cpu", month.copies * (calls / together + (month.packed - 1) * rates.change)

@@ -5,7 +5,7 @@ and of the server. On AWS every caller has its own processor and the server is n
 one process is the server and all share a few cores. Where a publish quota is reached, publishes wait.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -86,7 +86,7 @@ class Load:
         sampled: tasks that are simulated; the others, all alike, count in a delivery's cost alone.
         shards: of the stream; each is forwarded by itself, in order.
         pack: changes that a message may hold.
-        share: of the changes, that a task takes.
+        topics: among which the keys are divided; a task takes one's changes.
     """
 
     tasks: int
@@ -95,17 +95,24 @@ class Load:
     sampled: int = 60
     shards: int = 1
     pack: int = 1
-    share: float = 1
+    topics: int = 1
 
 
 @dataclass
 class Outcome:
-    """Each simulated delivery's seconds, by when its change was written; and how the receives went."""
+    """Each simulated delivery's seconds, by when its change was written; and what went together."""
 
     expected: int
     lags: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     receives: int = 0
     messages: int = 0
+    forwarded: int = 0
+    published: int = 0
+
+    @property
+    def packed(self) -> float:
+        """Changes in a message that was published, on average."""
+        return self.forwarded / max(1, self.published)
 
     def percentile(self, of: float) -> float:
         """Seconds, by nearest rank."""
@@ -183,28 +190,29 @@ class _Path:
                 continue
             batch = [records.popleft() for _ in range(min(LAMBDA_BATCH, len(records)))]
             pack = self.load.pack
-            messages = [tuple(batch[at : at + pack]) for at in range(0, len(batch), pack)]
-            for at in range(0, len(messages), PUBLISH_BATCH):
-                yield from self.publish(messages[at : at + PUBLISH_BATCH])
+            by_topic = defaultdict[int, list[float]](list)
+            for at in batch:
+                by_topic[self.random.randrange(self.load.topics)].append(at)
+            for topic, changes in by_topic.items():
+                messages = [tuple(changes[at : at + pack]) for at in range(0, len(changes), pack)]
+                for at in range(0, len(messages), PUBLISH_BATCH):
+                    yield from self.publish(topic, messages[at : at + PUBLISH_BATCH])
 
-    def publish(self, messages: Sequence[Message]) -> Steps:
+    def publish(self, topic: int, messages: Sequence[Message]) -> Steps:
         rates, env = self.rates, self.env
+        self.outcome.published += len(messages)
+        self.outcome.forwarded += sum(map(len, messages))
         self.free_at = max(self.free_at, env.now) + len(messages) / rates.publishes
         yield env.timeout(max(0.0, self.free_at - env.now))
         yield from self.take(rates.publish, len(messages), 1)
-        env.process(self.deliver(messages))
+        env.process(self.deliver(topic, messages))
 
-    def deliver(self, messages: Sequence[Message]) -> Steps:
-        load = self.load
-        yield from self.take(self.rates.deliver, len(messages), load.tasks)
-        for task in range(self.sampled):
-            for message in messages:
-                own = message
-                if load.share < 1:
-                    own = tuple(at for at in message if self.random.random() < load.share)
-                if own:
-                    self.queues[task].append(own)
-                    self.outcome.expected += len(own)
+    def deliver(self, topic: int, messages: Sequence[Message]) -> Steps:
+        topics = self.load.topics
+        yield from self.take(self.rates.deliver, len(messages), self.load.tasks // topics)
+        for task in range(topic, self.sampled, topics):
+            self.queues[task].extend(messages)
+            self.outcome.expected += sum(map(len, messages))
             if self.queues[task] and not self.arrived[task].triggered:
                 self.arrived[task].succeed()
 
@@ -225,7 +233,7 @@ class _Path:
             outcome.receives += 1
             outcome.messages += len(messages)
             outcome.lags += [(at, env.now - at) for at in changes]
-            if len(outcome.lags) >= self.count * self.sampled * self.load.share and not self.done.triggered:
+            if len(outcome.lags) >= self.count * self.sampled / self.load.topics and not self.done.triggered:
                 self.done.succeed()
             yield from self.take(rates.delete, len(messages), 1)
 

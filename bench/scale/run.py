@@ -31,11 +31,11 @@ SECONDS, LEAST, SAMPLED = 30, 300, 4
 """Of writes that are simulated, or as long as so many take; and tasks: on AWS they share no processor."""
 LEVERS = {
     "as it is": NO_LEVERS,
-    "packed": Levers(pack=LAMBDA_BATCH),
-    "and shared DLQs": Levers(pack=LAMBDA_BATCH, slots_per_alarm=100),
-    "and S3 snapshots": Levers(pack=LAMBDA_BATCH, slots_per_alarm=100, s3=True),
-    "and 1 log line in 1,000": Levers(pack=LAMBDA_BATCH, slots_per_alarm=100, s3=True, lines=0.001),
-    "and 10 shards of keys": Levers(pack=LAMBDA_BATCH, slots_per_alarm=100, s3=True, lines=0.001, shards=10),
+    "packed": Levers(pack=True),
+    "and shared DLQs": Levers(pack=True, slots_per_alarm=100),
+    "and S3 snapshots": Levers(pack=True, slots_per_alarm=100, s3=True),
+    "and 1 log line in 1,000": Levers(pack=True, slots_per_alarm=100, s3=True, lines=0.001),
+    "and 10 shards of keys": Levers(pack=True, slots_per_alarm=100, s3=True, lines=0.001, shards=10),
 }
 """Each adds to the one before it."""
 
@@ -118,19 +118,19 @@ def row(levers: str, of: Configuration, tasks: int, changes: float, items: int) 
         seconds=max(SECONDS, LEAST / changes),
         sampled=SAMPLED,
         shards=STREAM_SHARDS,
-        pack=given.pack,
-        share=1 / given.shards,
+        pack=LAMBDA_BATCH if given.pack else 1,
+        topics=given.shards,
     )
     outcome = simulate(AWS, load)
     return Row(
         levers,
         tasks,
         changes,
-        needs(of, demand, given, AWS),
+        needs(of, demand, given, AWS, outcome.packed),
         outcome.percentile(50),
         outcome.percentile(99),
         outcome.growth,
-        bill(of, demand, prices(of.region), given).usd,
+        bill(of, demand, prices(of.region), given, packed=outcome.packed).usd,
     )
 
 

@@ -88,8 +88,8 @@ def test_under_load_more_are_received_together() -> None:
 
 
 def test_a_task_of_one_shard_of_ten_takes_a_tenth() -> None:
-    outcome = simulate(PLAIN, Load(tasks=4, changes=100, seconds=20, share=0.1, pack=5), patience_s=5)
-    assert outcome.expected == pytest.approx(4 * 2000 * 0.1, rel=0.1)
+    outcome = simulate(PLAIN, Load(tasks=40, changes=100, seconds=20, topics=10, pack=5), patience_s=5)
+    assert outcome.expected == pytest.approx(40 * 2000 * 0.1, rel=0.1)
     assert len(outcome.lags) == outcome.expected
 
 
@@ -118,6 +118,24 @@ def test_a_receive_looks_at_each_tick() -> None:
 
 
 @pytest.mark.parametrize(
+    ("topics", "changes"),
+    # A look each second finds 40; of those one of 10 topics has 40 ÷ 10 (1 − 0.9⁴⁰), one of 40 has 1.58.
+    [(1, 40), (10, 4.06), (40, 1.58)],
+)
+def test_a_message_holds_what_a_look_found_of_a_topic(topics: int, changes: float) -> None:
+    rates = replace(PLAIN, publish=Step(), look_s=1)
+    outcome = simulate(rates, Load(tasks=topics, changes=40, seconds=200, topics=topics, pack=100))
+    assert outcome.packed == pytest.approx(changes, rel=0.1)
+
+
+def test_a_lever_s_row_is_billed_and_bounded_by_what_its_simulation_packed() -> None:
+    of = row("and 10 shards of keys", configuration("lambda"), 100, 1000, 100)
+    (publishes,) = (need.needed for need in of.needs if need.quota == quotas()["publishes"])
+    load = Load(tasks=100, changes=1000, seconds=30, sampled=4, shards=4, pack=100, topics=10)
+    assert publishes == pytest.approx(1000.1 / simulate(AWS, load).packed)
+
+
+@pytest.mark.parametrize(
     ("levers", "name", "needed"),
     [
         (NO_LEVERS, "slots", 20_000),
@@ -133,7 +151,8 @@ def test_a_receive_looks_at_each_tick() -> None:
         (NO_LEVERS, "watermark_writes", 5_000),  # 10,000 within 2 s
         (NO_LEVERS, "forwarding", 0.95),  # 4 shards, 25 publishes a second of 38 ms each
         (NO_LEVERS, "memory", 68.6),  # 60 MiB, and three times 3 MB
-        (Levers(pack=100), "publishes", 10.0),
+        (Levers(pack=True), "publishes", 10.0),  # of a hundred changes each
+        (Levers(pack=True), "forwarding", 0.095),  # in as many calls
         (Levers(slots_per_alarm=100), "alarms", 0.0556),
         (Levers(slots_per_alarm=100), "graph", 200),
         (Levers(s3=True), "table_reads", 0),
@@ -143,7 +162,9 @@ def test_a_receive_looks_at_each_tick() -> None:
 def test_what_ten_thousand_tasks_need(levers: Levers, name: str, needed: float) -> None:
     of = configuration("lambda").having(tasks_min=10_000, tasks_max=10_000)
     demand = Demand(changes=1000, items=10_000, item_bytes=300)
-    told = {need.quota.what: need.needed for need in needs(of, demand, levers, AWS)}
+    told = {
+        need.quota.what: need.needed for need in needs(of, demand, levers, AWS, 100 if levers.pack else 1)
+    }
     assert told[quotas()[name].what] == pytest.approx(needed, rel=2e-3)
 
 
@@ -152,13 +173,13 @@ def test_a_task_needs_the_cpu_of_what_it_handles() -> None:
     rates = replace(AWS, **calls, change=0.0004)
     of, demand = configuration("lambda"), Demand(changes=1000, items=0, item_bytes=300)
 
-    def cpu(levers: Levers) -> float:
-        needed = {need.quota.what: need.needed for need in needs(of, demand, levers, rates)}
+    def cpu(levers: Levers, packed: float) -> float:
+        needed = {need.quota.what: need.needed for need in needs(of, demand, levers, rates, packed)}
         return needed[quotas()["cpu"].what]
 
     # Ten to a receive: 100 × 2 ms + 1,000 × 0.5 ms. Of a hundred changes each: 10 × (2 + 0.5 + 99 × 0.4).
-    assert cpu(NO_LEVERS) == pytest.approx(0.7, rel=1e-3)
-    assert cpu(Levers(pack=100)) == pytest.approx(0.421, rel=1e-3)
+    assert cpu(NO_LEVERS, 1) == pytest.approx(0.7, rel=1e-3)
+    assert cpu(Levers(pack=True), 100) == pytest.approx(0.421, rel=1e-3)
 
 
 def test_needs_are_told_the_furthest_past_its_limit_first() -> None:

@@ -18,7 +18,8 @@ PRIVATE_SUBNETS = ["net-private-a-id", "net-private-b-id"]
 def network(**args: Any) -> tuple[Network, Evaluation]:
     made: list[Network] = []
     evaluation = evaluate(
-        lambda: made.append(Network("net", NetworkArgs(region="eu-south-1", **args))), stack="test"
+        lambda: made.append(Network("net", NetworkArgs(region="eu-south-1", queues=True, **args))),
+        stack="test",
     )
     return made[0], evaluation
 
@@ -152,10 +153,11 @@ def test_nothing_reaches_a_task_and_a_task_reaches_endpoints_alone(
     assert of_vpc == {"vpc", "subnet", "securityGroup", "routeTable", "routeTableAssociation", "vpcEndpoint"}
 
 
-def test_there_is_an_endpoint_for_whatever_tasks_and_their_agent_may_call(
-    program: Callable[[str], Evaluation],
+@pytest.mark.parametrize("stack", ["dev", "poll"])
+def test_there_is_an_endpoint_for_whatever_tasks_and_their_agent_may_call_and_no_more(
+    program: Callable[[str], Evaluation], stack: str
 ) -> None:
-    made = program("dev")
+    made = program(stack)
 
     endpoints = {each.inputs["serviceName"].rpartition(f"{REGION}.")[2] for each in made.of(ENDPOINT)}
     called = {

@@ -44,8 +44,9 @@ REAPER = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 1,
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 1,
 }
-# No change topic, nothing that forwards, no queues and so no alarms.
+# No change topic, nothing that forwards, no queues and so no alarms, nor an endpoint to queues.
 POLL = BASE | {
+    "aws:ec2/vpcEndpoint:VpcEndpoint": 5,
     "aws:sns/topic:Topic": 1,
     "aws:sns/topicPolicy:TopicPolicy": 1,
     "aws:cloudwatch/logGroup:LogGroup": 2,
