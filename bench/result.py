@@ -3,9 +3,10 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,7 @@ def load(folder: Path) -> Kept:
     try:
         summary = json.loads((folder / "summary.json").read_text())
         with (folder / "deliveries.csv").open(newline="") as file:
-            arrivals = [_arrival(row) for row in csv.DictReader(file)]
+            arrivals = [_arrival(row) for row in csv.DictReader(file) if row["phase"] == MEASURED]
     except (OSError, ValueError, KeyError) as problem:
         raise ExperimentError(f"{folder} holds no result of `bench run`: {problem}") from None
     if lacks := [key for key in _COMPARED if key not in summary]:
@@ -255,31 +256,66 @@ def _arrival(row: Mapping[str, str]) -> Arrival:
     return Arrival(_WRITE.validate_python(write), _DELIVERY.validate_python(told))
 
 
+MEASURED, WARM_UP = "measured", "warm-up"
 _COMPARED = ("environment", "tasks", "interval_s", "burst", "entry", "variants")
 _WRITE, _DELIVERY = TypeAdapter(Write), TypeAdapter(Delivery)
 _OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at", "traceparent")
-_OF_DELIVERY = tuple(field.name for field in fields(Delivery))
+_OF_DELIVERY, _WRITTEN, _INVOKED = (
+    tuple(field.name for field in fields(of)) for of in (Delivery, Write, Invocation)
+)
 
 
 def save(result: Result, reports: Mapping[str, str], results: Path) -> Path:
-    """Write `summary.json`, `deliveries.csv` and the reports by name, and point `latest` at them."""
+    """Write `summary.json`, the reports by name, and all that was observed; point `latest` at them."""
+    observed = result.observation
+    warm_up = join(observed.warm_up, observed.deliveries)
     with folder_of(result.observation.environment["started"], results) as folder:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
         for name, report in reports.items():
             (folder / name).write_text(report)
-        save_deliveries(result.arrivals, folder)
+        save_deliveries({WARM_UP: warm_up, MEASURED: result.arrivals}, observed.deliveries, folder)
+        writes = {WARM_UP: observed.warm_up, MEASURED: observed.writes}
+        _save(
+            folder / "writes.csv",
+            ["phase", *map(to_camel, _WRITTEN)],
+            ((phase, *attrgetter(*_WRITTEN)(write)) for phase, of in writes.items() for write in of),
+        )
+        _save(
+            folder / "invocations.csv",
+            _INVOKED,
+            (attrgetter(*_INVOKED)(invocation) for invocation in observed.invocations),
+        )
     return folder
 
 
-def save_deliveries(arrivals: Iterable[Arrival], folder: Path) -> None:
-    """Write `deliveries.csv`, a row for each write at each task that it came to, each time that it did."""
-    with (folder / "deliveries.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))])
-        rows.writerows(
-            (*attrgetter(*_OF_WRITE)(arrival.write), *attrgetter(*_OF_DELIVERY)(arrival.delivery))
-            for arrival in arrivals
-        )
+def save_deliveries(
+    arrivals: Mapping[str, Sequence[Arrival]], deliveries: Iterable[Delivery], folder: Path
+) -> None:
+    """Write `deliveries.csv`, a row for each write at each task that it came to, each time that it did.
+
+    After those of each phase come the deliveries that tell of no write in them.
+    """
+    told = {id(arrival.delivery) for of in arrivals.values() for arrival in of}
+    others = [delivery for delivery in deliveries if id(delivery) not in told]
+    _save(
+        folder / "deliveries.csv",
+        ["phase", "write", *map(to_camel, (*_OF_WRITE[1:], *_OF_DELIVERY))],
+        chain(
+            (
+                (phase, *attrgetter(*_OF_WRITE)(arrival.write), *attrgetter(*_OF_DELIVERY)(arrival.delivery))
+                for phase, of in arrivals.items()
+                for arrival in of
+            ),
+            (("", *[""] * len(_OF_WRITE), *attrgetter(*_OF_DELIVERY)(delivery)) for delivery in others),
+        ),
+    )
+
+
+def _save(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        writer.writerows(rows)
 
 
 @contextmanager

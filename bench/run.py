@@ -52,7 +52,9 @@ def run(
     ] = None,
     interval: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Seconds from one write to the next.", show_default=str(INTERVAL_S)),
+        typer.Option(
+            min=0.001, help="Seconds, in each of which one write is made.", show_default=str(INTERVAL_S)
+        ),
     ] = None,
     entry: Annotated[EntryName, typer.Option(help="Write straight to the table, or by the API.")] = "table",
     seed: Annotated[
@@ -74,6 +76,7 @@ def run(
     console.print(
         f"Stack {found.name}, variants {', '.join(found.outputs.variants)}, entry {entry}, seed {chosen}"
     )
+    priced = costs(found, wanted_tasks(found), entry)  # before the run, which a wrong setting must not lose
     with progress_bars(console) as progress:
         observation = observe(
             found,
@@ -85,7 +88,7 @@ def run(
             patience_s=patience,
             keep_items=keep_items,
         )
-    result = conclude(observation, costs(found, len(observation.tasks), entry))
+    result = conclude(observation, priced)
     folder = save(result, {"report.html": page(result), "report.md": markdown(result)}, RESULTS)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)

@@ -1,10 +1,11 @@
-"""Writes on a fixed schedule, whatever the system does (open loop)."""
+"""Writes on a schedule, whatever the system does (open loop)."""
 
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -104,16 +105,20 @@ def on_schedule(
     act: Callable[[Planned, int], Done],
     advance: Callable[[], None],
 ) -> list[Done]:
-    """Begin n of the plan at n × `interval_s`, whenever those before it end. In the plan's order.
+    """Begin one of the plan in each `interval_s`, whenever those before it end. In the plan's order.
+
+    Each at a moment of its interval that is drawn, the same in each run: one each half second would meet what
+    looks once a second at two moments of its period only, and by where those lie runs would differ.
 
     `act` is told when it was scheduled, Unix milliseconds, and knows by its own clock when it began.
     """
-    first, first_ms = time.monotonic(), now_ms()
+    first, first_ms, random = time.monotonic(), now_ms(), Random(1)
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers:
         begun: list[Future[Done]] = []
         for place, planned in enumerate(plan):
-            time.sleep(max(0.0, first + place * interval_s - time.monotonic()))
-            begun.append(writers.submit(act, planned, first_ms + round(place * interval_s * 1000)))
+            after_s = (place + random.random()) * interval_s
+            time.sleep(max(0.0, first + after_s - time.monotonic()))
+            begun.append(writers.submit(act, planned, first_ms + int(after_s * 1000)))
             begun[-1].add_done_callback(lambda _: advance())
         return [each.result() for each in begun]
 

@@ -29,7 +29,7 @@ from bench.faults.result import Observation, conclude
 from bench.faults.schedule import FAULTS, MALFORMED_MESSAGES, Strike, schedule
 from bench.fleet import await_converged, await_ready, live_leases, table_versions, wanted_tasks
 from bench.report.faults import page, show, show_schedule
-from bench.result import folder_of, save_deliveries
+from bench.result import MEASURED, folder_of, save_deliveries
 from bench.run import CLOCK_MARGIN_MS, RESULTS, WARM_UP_INTERVAL_S, progress_bars, tidied
 from bench.stack import find
 from bench.writer import TableEntry, now_ms, write_on_schedule
@@ -83,7 +83,7 @@ def faults(
     with folder_of(described["started"], RESULTS) as folder:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
         (folder / "report.html").write_text(page(result))
-        save_deliveries(result.arrivals, folder)
+        save_deliveries({MEASURED: result.arrivals}, result.observation.deliveries, folder)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     if result.problems:

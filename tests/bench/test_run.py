@@ -40,9 +40,13 @@ def summary() -> dict:
     return json.loads(Path("results/latest/summary.json").read_text())
 
 
-def rows() -> list[dict[str, str]]:
-    with Path("results/latest/deliveries.csv").open() as file:
+def table(name: str) -> list[dict[str, str]]:
+    with Path("results/latest", name).open() as file:
         return list(csv.DictReader(file))
+
+
+def rows(phase: str = "measured") -> list[dict[str, str]]:
+    return [row for row in table("deliveries.csv") if row["phase"] == phase]
 
 
 def test_a_run_without_loss_exits_0_and_accounts_for_writes_times_tasks(bench: Bench) -> None:
@@ -80,6 +84,25 @@ def test_each_delivery_is_a_row_with_every_clock(bench: Bench) -> None:
         clocks = [int(row[f"{name}At"]) for name in ("scheduled", "written", "sns", "sqsSent", "applied")]
         assert clocks == sorted(clocks)
         assert set(row) >= {"id", "version", "task", "slot", "forwarder", "outcome", "acknowledgedAt"}
+
+
+class MeddledStack(PretendStack):
+    """Someone else makes a change for each of ours."""
+
+    def update_item(self, **asked: Any) -> Any:
+        self.log(asked["Key"]["id"]["S"], version=1)
+        return super().update_item(**asked)
+
+
+def test_what_no_figure_holds_is_kept_too(bench: Bench) -> None:
+    bench(MeddledStack(fails=lambda item: item.endswith(":00003")), "--writes", "20", "--seed", "7")
+    assert len(rows("warm-up")) == 9 * 2 * 2
+    assert {(row["write"], row["writtenAt"], row["version"]) for row in rows("")} == {("", "", "1")}
+    writes = table("writes.csv")
+    assert [row["phase"] for row in writes] == ["warm-up"] * 10 + ["measured"] * 20
+    assert {row["id"].endswith(":00003") for row in writes if row["error"]} == {True}
+    assert {row["error"] == "" for row in writes if row["id"].endswith(":00003")} == {False}
+    assert table("invocations.csv") == []
 
 
 def test_where_the_writes_entered_is_recorded_and_how_long_it_took_to_acknowledge_them(bench: Bench) -> None:
