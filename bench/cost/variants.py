@@ -39,5 +39,5 @@ def costs(stack: Stack, tasks: int, entry: Entry) -> Costs:
         f"USD a month on AWS by list prices of {' and '.join(regions)}: {tasks} tasks, "
         f"{demand.changes * 3600:g} changes an hour, {demand.items} items of {demand.item_bytes} bytes, "
         f"entry {entry}, {f'the settings of {file_of(stack.name).name}' if own else 'default settings'}. "
-        "`bench cost` tells it line by line.",
+        "The command bench cost tells it line by line.",
     )

@@ -31,10 +31,9 @@ from bench.result import Result
 LOSSES_SHOWN = 200
 COLUMNS = ("mean", "p50", "p99", "max")
 PATHS = "Means, one hop after the other. Grey: published, measured on AWS by others."
-MOMENTS = (
-    "Each mark is a write. Hollow on grey: the warm-up, which meets cold starts and is not measured. A star: "
-    "an invocation of the forwarder's function that began cold."
-)
+MOMENTS = "Each mark is a write. Hollow on grey: the warm-up, which meets cold starts and is not measured."
+COLD = "A star: an invocation of the forwarder's function that began cold."
+COLD_UNTOLD = "Which invocations began cold, an emulator does not tell."
 HEAT = (
     "A row for each task, by its slot and the beginning of its id; the colour is its latest delivery of the "
     "period. Gaps: nothing was written then, or nothing came."
@@ -48,7 +47,11 @@ def page(result: Result) -> str:
         section("Deliveries", "", _deliveries(result)),
         section("Where the time goes", _remark(PATHS, caveat), chart("hops", charts.hops(result))),
         section("How soon", caveat, chart("arrival", charts.arrival(result))),
-        section("Over the run", _remark(MOMENTS, caveat), chart("timeline", charts.timeline(result))),
+        section(
+            "Over the run",
+            _remark(MOMENTS, COLD_UNTOLD if caveat else COLD, caveat),
+            chart("timeline", charts.timeline(result)),
+        ),
         section("Task by task", _remark(HEAT, caveat), chart("tasks", charts.tasks(result))),
         section("Milliseconds", caveat, _milliseconds(result)),
         section("How sure", SURE, table(("", *STATISTICS), sure(result))),

@@ -37,10 +37,12 @@ def figure(value: float | None) -> str:
 
 
 def answer(result: Result) -> str:
-    """Which variant, at what price, how late at worst."""
+    """Which variant, at what price, how late at worst; an emulator's lateness is called so."""
+    emulated = bool(result.caveat)
 
     def told(name: str) -> str:
-        price = f" for ${result.costs.usd[name]:,.2f} a month" if result.costs else ""
+        month = "a month on AWS" if emulated else "a month"
+        price = f" for ${result.costs.usd[name]:,.2f} {month}" if result.costs else ""
         return f"{name}{price}, {figure(worst[name])} ms"
 
     lossy = [f"{name} lost {len(row.lost):,}" for name, row in result.variants.items() if row.lost]
@@ -54,7 +56,8 @@ def answer(result: Result) -> str:
         return f"No variant brought every write to every task{losses}."
     best, *others = sorted(worst, key=worst.__getitem__)
     rest = f"; {', '.join(map(told, others))}" if others else ""
-    least = "Least late at worst: " if others or lossy else "At worst: "
+    least = "least late at worst: " if others or lossy else "at worst: "
+    least = f"On an emulator, {least}" if emulated else least.capitalize()
     late = (
         "" if worst[best] < DEADLINE_MS else f" The {DEADLINE_MS // 1000} s that are asked for were missed."
     )

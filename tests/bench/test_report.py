@@ -9,9 +9,9 @@ from bench.cost.model import ARTICLE, bill
 from bench.cost.prices import prices
 from bench.cost.variants import Costs, costs
 from bench.report import page, show
-from bench.report.charts import arrival, timeline
+from bench.report.charts import arrival, tasks, timeline
 from bench.report.wording import answer, headline
-from bench.result import Result
+from bench.result import Result, conclude
 from tests.bench.pretend import PretendStack
 from tests.bench.synthetic import delivery, result, write
 
@@ -62,6 +62,33 @@ def test_on_aws_nothing_is_said_of_an_emulator() -> None:
     on_aws = run(cloud="aws")
     assert CAVEAT not in page(on_aws)
     assert CAVEAT not in printed(on_aws)
+
+
+def test_the_first_sentence_calls_an_emulator_s_lateness_that_and_the_price_aws_s() -> None:
+    paid = costs(PretendStack(endpoint="http://emulator"), 2, "table")  # pyright: ignore[reportArgumentType]
+    told = answer(replace(run(), costs=paid))
+    assert told.startswith("On an emulator, least late at worst: lambda for $")
+    assert told.count(" a month on AWS, ") == 2
+    assert "AWS" not in answer(replace(run(cloud="aws"), costs=paid))
+
+
+def test_the_timeline_draws_the_warm_up_and_marks_what_was_lost() -> None:
+    of = run(lost=True)
+    warm_up = [write(number) for number in (-3, -2, -1)]
+    seen = of.observation
+    came = [*seen.deliveries, *(delivery(one, "task/0", "lambda") for one in warm_up)]
+    chart = timeline(conclude(replace(seen, warm_up=warm_up, deliveries=came)))
+    marks = {(trace.name, trace.marker.symbol): len(trace.x) for trace in chart.data}
+    assert marks["lambda", "circle-open"] == 3
+    assert marks["pipe: lost", "x"] == 1
+    (grey,) = (shape for shape in chart.layout.shapes if shape.type == "rect")
+    assert (grey.x0, grey.x1) == (-3, 0)
+
+
+def test_a_lost_delivery_is_a_cross_at_its_task_and_moment() -> None:
+    crosses = [trace for trace in tasks(run(lost=True)).data if trace.type == "scatter"]
+    assert [len(trace.x) for trace in crosses] == [1]
+    assert crosses[0].y[0].endswith("1")
 
 
 def test_how_soon_ends_at_what_came_of_what_was_expected() -> None:
