@@ -12,7 +12,7 @@ UV := $(or $(shell command -v uv),.tools/bin/uv)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo faults reap bench costs handoff test lint types unit experiments plan audit lock
+.PHONY: help setup demo faults reap bench rows costs handoff test lint types unit experiments plan audit lock
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -56,6 +56,19 @@ handoff: setup ## one function hands another messages in four ways, side by side
 	$(PYTHON) -m local up --stack handoff; \
 	trap '$(PYTHON) -m local down --stack handoff' EXIT; trap 'exit 130' INT TERM; \
 	$(PYTHON) -m bench handoff --stack handoff $(if $(PRESET),--preset $(PRESET))
+
+# One stack after the other: what one variant does would disturb the next.
+rows: setup ## every variant, entry and hand-off, one after the other, as the rows of one table (TASKS= WRITES= INTERVAL=)
+	@set -e; \
+	trap '$(PYTHON) -m local down --stack $$stack' EXIT; trap 'exit 130' INT TERM; \
+	up() { stack=$$1; shift; $(PYTHON) -m local up --stack $$stack "$$@"; }; \
+	take() { $(PYTHON) -m bench "$$@" --stack $$stack; rows="$$rows results/$$(readlink results/latest)"; }; \
+	run() { take run --writes $(WRITES) --interval $(INTERVAL) "$$@"; }; \
+	up local --config tasksMin=$(TASKS); run; run --entry appsync; $(PYTHON) -m local down --stack local; \
+	up local --config tasksMin=$(TASKS) --config 'variants=["poll"]'; run; $(PYTHON) -m local down --stack local; \
+	up local --config tasksMin=$(TASKS) --config 'variants=["lambda","bus"]'; run; $(PYTHON) -m local down --stack local; \
+	up handoff; take handoff; \
+	$(PYTHON) -m bench rows $$rows
 
 costs: setup ## write the documents' figures anew, from the cost model
 	$(PYTHON) -m bench.documents

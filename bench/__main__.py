@@ -14,12 +14,13 @@ from bench.faults.run import faults
 from bench.fleet import fleet
 from bench.handoff.run import handoff
 from bench.reap.run import reap
+from bench.rows import rows
 from bench.run import run
 from bench.scale.run import scale
 from bench.speed.run import speed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (run, compare, fleet, faults, reap, speed, handoff, cost, scale):
+for command in (run, compare, rows, fleet, faults, reap, speed, handoff, cost, scale):
     app.command()(command)
 
 

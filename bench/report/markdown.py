@@ -33,21 +33,21 @@ def _paragraphs(result: Result) -> Iterator[str]:
     yield f"**{_text(headline(result))}**"
     yield from map(_text, filter(None, (result.caveat, *result.notes)))
     yield "Write → applied, milliseconds:"
-    yield _table(("", *COUNTS, *COLUMNS, f"p99, {LEVEL} %"), _rows(result))
+    yield table(("", *COUNTS, *COLUMNS, f"p99, {LEVEL} %"), _rows(result))
     if burst := result.observation.burst:
         yield _text(knee(burst))
-        yield _table(STEP, steps(burst))
+        yield table(STEP, steps(burst))
     if result.paired:
         yield _text(paired(result.paired))
     if result.costs:
         yield _text(priced(result.costs))
     if result.lost:
-        yield _table(("lost write", "item", "version", "task", "variant"), _lost(result))
+        yield table(("lost write", "item", "version", "task", "variant"), _lost(result))
         if len(result.lost) > LOSSES_SHOWN:
             yield f"… and {len(result.lost) - LOSSES_SHOWN:,} more, all in `summary.json`."
     if result.failed:
         rows = ((f"{one.number} {one.kind}", one.id, one.error or "") for one in result.failed[:LOSSES_SHOWN])
-        yield _table(("failed write", "item", "error"), rows)
+        yield table(("failed write", "item", "error"), rows)
         if len(result.failed) > LOSSES_SHOWN:
             yield f"… and {len(result.failed) - LOSSES_SHOWN:,} more, all in `summary.json`."
     of = result.observation.environment
@@ -69,7 +69,7 @@ def _lost(result: Result) -> Iterator[Sequence[str]]:
         yield f"{of.number} {of.kind}", of.id, str(of.version), loss.task.rsplit("/", 1)[-1], loss.forwarder
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose first column is words."""
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(map(_text, line))} |" for line in lines)
