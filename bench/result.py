@@ -197,6 +197,9 @@ def conclude(observed: Observation, costs: Costs | None = None) -> Result:
 
 
 def _notes(observed: Observation, variants: dict[str, VariantResult], *, sns_clock: bool) -> Iterator[str]:
+    late = distribution(write.written_at - write.scheduled_at for write in observed.writes).p99 or 0
+    if late > LATE_MS:
+        yield f"Writes began late, p99 {late:,} ms after their time: that wait is in no figure."
     if not sns_clock:
         yield "SNS gave whole seconds only: the hops forward and sns cannot be told (–)."
     for name, variant in variants.items():
@@ -257,6 +260,7 @@ def _arrival(row: Mapping[str, str]) -> Arrival:
 
 
 MEASURED, WARM_UP = "measured", "warm-up"
+LATE_MS = 100
 _COMPARED = ("environment", "tasks", "interval_s", "burst", "entry", "variants")
 _WRITE, _DELIVERY = TypeAdapter(Write), TypeAdapter(Delivery)
 _OF_WRITE = ("number", "kind", "scheduled_at", "written_at", "acknowledged_at", "traceparent")

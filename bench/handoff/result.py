@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.bootstrap import Interval, intervals
 from bench.environment import caveat
 from bench.handoff.functions import Order
 from bench.handoff.lines import Line, Received, Sent
@@ -50,7 +51,10 @@ class Handoff:
 
 @dataclass(frozen=True)
 class Row:
-    """Some messages of one way: counts of them all, durations in milliseconds of those of one state."""
+    """Some messages of one way: counts of them all, durations in milliseconds of those of one state.
+
+    `intervals` are of each duration's mean, p50 and p99, milliseconds.
+    """
 
     expected: int
     delivered: int
@@ -60,6 +64,7 @@ class Row:
     operation: Distribution
     delivery: Distribution
     negative: int
+    intervals: dict[str, dict[str, Interval]]
 
 
 Cell = tuple[str, int, int]
@@ -179,13 +184,16 @@ def join(orders: dict[Phase, list[Order]], lines: Iterable[Line]) -> list[Handof
 def measure(handoffs: Sequence[Handoff], state: State) -> Row:
     """Count them all, and measure those of one state."""
     timed = [each for each in handoffs if each.state == state]
+    operations = [each.sent.operation for each in timed if each.sent is not None]
     deliveries = [each.delivery for each in timed if each.delivery is not None]
+    drawn = {"operation": operations, "delivery": deliveries}
     return Row(
         **_counts(handoffs),
         states=dict(Counter(each.state for each in handoffs if each.state is not None)),
-        operation=distribution(each.sent.operation for each in timed if each.sent is not None),
+        operation=distribution(operations),
         delivery=distribution(deliveries),
         negative=sum(each < 0 for each in deliveries),
+        intervals={name: intervals([[one] for one in values]) for name, values in drawn.items()},
     )
 
 

@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.bootstrap import LEVEL
 from bench.handoff.result import Result, Row, measure
 from bench.published import EPSAGON, HANDOFFS
 from bench.report import charts, markup
 from bench.report.terminal import table_of
+from bench.report.wording import span
 from bench.statistics import Distribution
 
 LOSSES_SHOWN = 20
@@ -19,6 +21,11 @@ COLUMNS = ("mean", "p50", "p99")
 HEAD = ("A mean", "p50", "p99", "→ B mean", "p50", "p99", "n")
 NARROW = ("A p50", "p99", "A → B p50", "p99", "n")
 COUNTS = ("sent", "came", "lost", "copies", "warm", "cold", "first")
+SPANS = ("A p50", "A → B p50")
+SURE = (
+    f"{LEVEL} % intervals by bootstrap, drawn by message. A p99 of fewer than a hundred messages is their "
+    "worst, and has none worth telling."
+)
 SYMBOLS = ("circle", "diamond-open")
 SIZES_PX = (6, 9, 13)
 
@@ -71,6 +78,7 @@ def page(result: Result) -> str:
             markup.chart("handoff", operation_against_delivery(result)),
         ),
         markup.section("Milliseconds", caveat, "".join(_tables(result))),
+        markup.section("How sure", SURE, markup.table(("", *SPANS), _sure(result))),
         markup.section(
             "Published figures",
             f"Measured on AWS, by others, from A until B has it. {EPSAGON}.",
@@ -162,6 +170,14 @@ def _tables(result: Result) -> Iterator[str]:
     for title, rows in _groups(result):
         # Without the means: a page may be as narrow as a telephone, and the chart shows every message.
         yield markup.table((title, *NARROW), ((of[0], *of[2:4], *of[5:]) for of in rows))
+
+
+def _sure(result: Result) -> Iterator[Sequence[str]]:
+    cells = {
+        f"{way}, {kilobytes(size)}, B {work_ms} ms": row for (way, size, work_ms), row in result.warm.items()
+    }
+    for name, row in (cells | {f"{way}, B cold": row for way, row in result.cold.items()}).items():
+        yield name, *(span(row.intervals[of].get("p50")) for of in ("operation", "delivery"))
 
 
 def _published() -> Iterator[Sequence[str]]:

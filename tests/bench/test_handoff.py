@@ -150,6 +150,9 @@ def test_a_run_without_loss_exits_0_and_accounts_for_every_way_size_and_work(ben
     for row in kept["warm"]:
         assert (row["expected"], row["delivered"], row["lost"]) == (3, 3, 0)
         assert (row["operation"]["p50"], row["delivery"]["p50"]) == (1.5, 4.0)
+        assert row["intervals"]["operation"]["p50"] == [1.5, 1.5]
+    told = Path("results/latest/report.html").read_text().partition("<h2>How sure</h2>")[2]
+    assert "<td>sns, 64 KB, B 200 ms</td><td>1.5 … 1.5</td><td>4.0 … 4.0</td>" in told
     assert [(row["way"], row["states"], row["delivery"]["count"]) for row in kept["cold"]] == [
         (way, {"cold": 2}, 2) for way in WAYS
     ]

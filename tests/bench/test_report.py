@@ -91,6 +91,14 @@ def test_a_lost_delivery_is_a_cross_at_its_task_and_moment() -> None:
     assert crosses[0].y[0].endswith("1")
 
 
+def test_writes_that_began_late_are_told_of() -> None:
+    late = [replace(write(number), written_at=write(number).written_at + 150) for number in range(3)]
+    assert (
+        "Writes began late, p99 150 ms after their time: that wait is in no figure." in result(late, []).notes
+    )
+    assert not [note for note in run().notes if "late" in note]
+
+
 def test_how_soon_ends_at_what_came_of_what_was_expected() -> None:
     curve = {trace.name: trace.y[-1] for trace in arrival(run(lost=True)).data}
     assert curve == {"lambda": 100, "pipe": 100 * 23 / 24}
