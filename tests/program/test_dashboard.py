@@ -18,6 +18,26 @@ Metric = tuple[str, tuple[str, ...]]
 """A metric's name, and the names of its dimensions."""
 
 
+# What AWS says that it emits, and by which dimensions.
+OF_AWS = {
+    # https://docs.aws.amazon.com/appsync/latest/devguide/monitoring.html
+    ("AWS/AppSync", "Latency", ("GraphQLAPIId",)),
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+    ("AWS/DynamoDB", "SuccessfulRequestLatency", ("Operation", "StreamLabel", "TableName")),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+    ("AWS/Events", "FailedInvocations", ("EventBusName", "RuleName")),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-monitoring.html
+    ("AWS/EventBridge/Pipes", "Duration", ("PipeName",)),
+    ("AWS/EventBridge/Pipes", "ExecutionFailed", ("PipeName",)),
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    ("AWS/Lambda", "Duration", ("FunctionName",)),
+    ("AWS/Lambda", "Errors", ("FunctionName",)),
+    ("AWS/Lambda", "IteratorAge", ("FunctionName",)),
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),
+}
+
+
 def graphs(made: Evaluation) -> list[dict[str, Any]]:
     (dashboard,) = made.of("aws:cloudwatch/dashboard:Dashboard")
     return json.loads(dashboard.inputs["dashboardBody"])["widgets"]
@@ -74,6 +94,22 @@ def test_no_graph_or_alarm_names_a_metric_that_nothing_emits(
     made = program(stack)
     assert drawn(made) <= emitted
     assert watched(made) <= emitted
+
+
+def of_aws(made: Evaluation) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    alarms = [alarm.inputs for alarm in made.of("aws:cloudwatch/metricAlarm:MetricAlarm")]
+    for alarm in alarms:
+        yield alarm["namespace"], alarm["metricName"], tuple(sorted(alarm["dimensions"]))
+    for body in made.of("aws:cloudwatch/dashboard:Dashboard"):
+        for graph in json.loads(body.inputs["dashboardBody"])["widgets"]:
+            for row in graph["properties"]["metrics"]:
+                yield row[0], row[1], tuple(sorted(row[2:-1:2]))
+
+
+def test_no_graph_or_alarm_names_a_metric_that_aws_does_not_emit_and_each_is_used(program: Program) -> None:
+    stacks = ("lambda", "pipe", "bus", "poll", "handoff")
+    named = {metric for stack in stacks for metric in of_aws(program(stack))}
+    assert {metric for metric in named if metric[0] != "statecast"} == OF_AWS
 
 
 def test_all_that_is_emitted_is_drawn_but_the_time_to_apply(program: Program, emitted: set[Metric]) -> None:
