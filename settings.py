@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
@@ -35,12 +36,20 @@ POLL = "poll"
 MOST_SLOTS = 120
 SUBNET = re.compile(r"subnet-[0-9a-f]+")
 # An image in a region's private registries.
-ECR = r"\d{{12}}\.dkr\.ecr\.{region}\.amazonaws\.com(\.cn)?/"
+ECR = r"\d{{12}}\.dkr\.ecr\.{region}\.amazonaws\.com/"
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
+
+
+def _is_a_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _whole(lowest: int, highest: int) -> Any:
@@ -189,6 +198,11 @@ def _conflicts(s: Settings) -> Iterator[str]:
         yield (
             f"statecast:writeApiKeyExpires is {s.write_api_key_expires!r} and statecast:writeApi 'none': "
             "set writeApi to table or function, or leave writeApiKeyExpires empty"
+        )
+    if s.write_api_key_expires and not _is_a_time(s.write_api_key_expires):
+        yield (
+            f"statecast:writeApiKeyExpires is {s.write_api_key_expires!r}: there is no such day or hour; "
+            "give one within a year from now, such as '2027-01-31T00:00:00Z'"
         )
     if bool(s.scaling_metric) != bool(s.scaling_target):
         yield (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from bench.errors import ExperimentError
+from bench.report.terminal import table_of
 from bench.stack import Stack, find
 from bench.writer import now_ms
 from consumer.digest import digest_of
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 POLL_S = 1.0
+COLUMNS = ("items", "digest", "mode", "ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +126,11 @@ def fleet(
         table_digest(dynamodb, found.outputs.table),
     )
     forwarders = sorted({forwarder for lease in leases for forwarder in lease.lag})
-    table = Table(
-        "slot",
-        "task",
-        "age, s",
-        *(f"lag of {name}, ms" for name in forwarders),
-        "items",
-        "digest",
-        "mode",
-        "ready",
-    )
+    table = table_of("slot", ("task", "age, s", *(f"{name} lag, ms" for name in forwarders), *COLUMNS))
     for lease in leases:
         table.add_row(
             lease.slot,
-            lease.task.rpartition("/")[2],
+            lease.task.rpartition("/")[2][:8],
             f"{(now - lease.leased_at) / 1000:.0f}",
             *(f"{lease.lag[name]:,}" if name in lease.lag else "–" for name in forwarders),
             f"{lease.items:,}",

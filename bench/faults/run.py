@@ -61,6 +61,10 @@ def faults(
     found = find(stack)
     if found.endpoint is None:
         raise ExperimentError(f"stack {stack!r} is on AWS: faults strike the processes of a local stack")
+    if set(found.outputs.variants) != {"lambda", "pipe"}:
+        raise ExperimentError(
+            f"stack {stack!r} has variants {', '.join(found.outputs.variants)}: faults cut lambda and pipe"
+        )
     console.print(f"Stack {stack}, seed {chosen}")
     show_schedule(strikes, console)
     start = datetime.now(UTC)

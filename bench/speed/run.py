@@ -34,6 +34,10 @@ def speed(
         raise ExperimentError(
             f"stack {stack!r} is on AWS: this measures processes here, beside a local stack"
         )
+    if not {"lambda", "pipe"} <= set(found.outputs.variants):
+        raise ExperimentError(
+            f"stack {stack!r} has variants {', '.join(found.outputs.variants)}: this measures lambda and pipe"
+        )
     described = environment.describe(found, 1, start)
     with progress_bars(console) as progress:
         bar, figures = progress.add_task("figures", total=None), list[Figure]()

@@ -69,13 +69,13 @@ def test_the_fleet_is_shown_and_the_exit_code_says_whether_it_is_whole(
 ) -> None:
     stack = PretendStack(versions=versions, wanted=wanted, digest=DIGEST_OF_A_AT_3)
     monkeypatch.setattr(fleet, "find", lambda name: stack)
-    shown = CliRunner().invoke(command.app, ["fleet", "--stack", "pretend"], env={"COLUMNS": "160"})
+    shown = CliRunner().invoke(command.app, ["fleet", "--stack", "pretend"], env={"COLUMNS": "80"})
     assert shown.exit_code == exit_code
     assert line in shown.output
-    row = next(text for text in shown.output.splitlines() if stack.tasks[1].rpartition("/")[2] in text)
-    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+    row = next(text for text in shown.output.splitlines() if text.split()[:1] == ["01"])
+    assert row.split() == [
         "01",
-        stack.tasks[1].rpartition("/")[2],
+        stack.tasks[1].rpartition("/")[2][:8],
         "60",
         "1,234",
         str(len(versions)),

@@ -101,7 +101,10 @@ def test_a_hand_off_is_found_in_the_same_way_and_in_the_region_of_its_functions(
     assert (found.region, found.outputs.ways, found.endpoint) == ("eu-west-1", ["sns"], None)
 
 
-def test_a_fleet_is_no_hand_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fleet_is_no_hand_off_and_the_other_way_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "_call", Machine(LOCAL_DOWN, (0, json.dumps(OUTPUTS), "")))
-    with pytest.raises(ExperimentError, match="lacks the outputs sender, senderLogGroup, receiver, "):
+    with pytest.raises(ExperimentError, match="stack 'dev' deploys the fleet: `bench run` "):
         stack.find_handoff("dev")
+    monkeypatch.setattr(stack, "_call", Machine(LOCAL_DOWN, (0, json.dumps({"sender": "arn"}), "")))
+    with pytest.raises(ExperimentError, match="stack 'dev' deploys the hand-off: `bench handoff` "):
+        stack.find("dev")

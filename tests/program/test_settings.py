@@ -249,6 +249,11 @@ def test_other_namespaces_are_not_ours_to_judge() -> None:
             "set writeApi to table or function, or leave writeApiKeyExpires empty",
         ),
         (
+            {"writeApiKeyExpires": "2027-13-31T25:00:00Z"},
+            "statecast:writeApiKeyExpires is '2027-13-31T25:00:00Z': there is no such day or hour; give one "
+            "within a year from now, such as '2027-01-31T00:00:00Z'",
+        ),
+        (
             {"scalingMetric": "cpu", "tasksMax": 30},
             "statecast:scalingMetric is 'cpu' and statecast:scalingTarget 0: set both, or neither",
         ),
