@@ -155,8 +155,8 @@ class Reaper(pulumi.ComponentResource):
         alarm_above(
             f"{name}-poison",
             0,
-            description="Most tasks refuse the same change: nobody was stopped for it, and a person has to "
-            "look. It is in the archive.",
+            description="Most tasks refuse the same change, or more than they tell: nobody was stopped, and "
+            "a person has to look. What they refused is in the archive.",
             metric="poisonMessages",
             statistic="Maximum",
             **watched,

@@ -15,6 +15,9 @@ SHARE = 5
 POISON_MS = 24 * 60 * 60 * 1000
 # The newest: they share one item of the leases table.
 POISON_REMEMBERED = 100
+# So many of a slot's letters are looked at; where there are as many, there may be more.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+LETTERS_SEEN = 10
 
 Why = Literal["no-task", "left-over", "poison-message", "sick-task"]
 
@@ -27,13 +30,17 @@ class Letter(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """The lease of a slot; `poison` was refused on its last receive, `refusing` on its latest."""
+    """The lease of a slot; `poison` was refused on its last receive, `refusing` on its latest.
+
+    `full`: it tells of as many refusals as a lease may, so there may be others.
+    """
 
     task: str
     leased_at: int
     expires_at: int
     poison: tuple[Letter, ...] = ()
     refusing: frozenset[str] = frozenset()
+    full: bool = False
 
 
 class Slot(NamedTuple):
@@ -43,13 +50,22 @@ class Slot(NamedTuple):
     lease: Lease | None
     letters: tuple[Letter, ...] = ()
 
-    def own(self) -> frozenset[str]:
-        """The changes that the task does not hold and should.
+    def own(self, since: int) -> frozenset[str]:
+        """The changes, sent `since`, that the task does not hold and should.
 
         What was sent before the task leased the slot it does hold, since its snapshot is younger.
         """
-        since = self.lease.leased_at if self.lease else 0
+        since = max(since, self.lease.leased_at if self.lease else 0)
         return frozenset(letter.change for letter in self.given_up() if letter.sent_at >= since)
+
+    def refused(self) -> frozenset[str]:
+        """The changes that the task refuses or had taken from it, as far as is told."""
+        refusing = self.lease.refusing if self.lease else frozenset[str]()
+        return refusing | {letter.change for letter in self.given_up()}
+
+    def full(self) -> bool:
+        """Whether there may be more than is told: what is not told of may be refused all the same."""
+        return len(self.letters) >= LETTERS_SEEN or (self.lease is not None and self.lease.full)
 
     def given_up(self) -> tuple[Letter, ...]:
         """What no task will receive again from this slot's queue."""
@@ -57,10 +73,15 @@ class Slot(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What earlier runs decided: tasks that they stopped, and changes found to be poison, each with when."""
+    """What earlier runs decided: tasks that they stopped, and changes found to be poison, each with when.
+
+    `flooded_at`: when last most tasks refused more than is told. What was sent before is held against nobody,
+    since the reports fade, and letters are archived, sooner at one slot than at the next.
+    """
 
     stopped: Mapping[str, int] = {}
     poison: Mapping[str, int] = {}
+    flooded_at: int = 0
 
 
 class Decision(NamedTuple):
@@ -69,9 +90,9 @@ class Decision(NamedTuple):
     Args:
         archive: the slots whose dead letters are archived, and why they are there.
         stop: the tasks to stop.
-        poison: the changes that most tasks refuse, one of them for good: a person has to look.
-        waiting: slots of sick tasks for which no budget is left, or that poison spares for now; their letters
-            stay, and so does the alarm.
+        poison: the changes that most tasks refuse, or may, one of them for good: a person has to look.
+        waiting: slots of sick tasks for which no budget is left, or that poison spares for now; letters that
+            are held against them stay, and so does the alarm.
         memory: to be in place before anything is done.
     """
 
@@ -89,12 +110,18 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
     live = {slot.name: slot.lease for slot in slots if slot.lease and slot.lease.expires_at > now}
     leased = [slot for slot in slots if slot.name in live]
 
-    poison = _held_by_most(leased) & {letter.change for slot in leased for letter in slot.given_up()}
+    most = max(1, len(leased) / 2)
+    full = sum(slot.full() for slot in leased)
+    flooded_at = now if full > most else memory.flooded_at
+    # A full slot may hold any change: only a task that tells all it refuses is a witness that it does not.
+    told = Counter(change for slot in leased if not slot.full() for change in slot.refused())
+    given_up = {letter.change for slot in leased for letter in slot.given_up()}
+    poison = frozenset(change for change in given_up if told[change] + full > most)
     known |= dict.fromkeys(poison, now)
     known = dict(sorted(known.items(), key=lambda entry: entry[1])[-POISON_REMEMBERED:])
 
     # A stop that was decided is carried out even if the run that decided it was cut short.
-    sick = {slot.name: slot.own() - known.keys() for slot in leased}
+    sick = {slot.name: slot.own(flooded_at) - known.keys() for slot in leased}
     again = [name for name, lease in live.items() if lease.task in stopped]
     fresh = [name for name, changes in sick.items() if changes and name not in again]
     budget = max(0, max(1, len(live) // SHARE) - len(stopped))
@@ -107,23 +134,16 @@ def decide(slots: Sequence[Slot], memory: Memory, now: int) -> Decision:
             return "no-task"
         if slot.name in chosen:
             return "sick-task"
-        return "poison-message" if {of.change for of in slot.letters} & known.keys() else "left-over"
+        poisoned = any(of.change in known or of.sent_at < flooded_at for of in slot.letters)
+        return "poison-message" if poisoned else "left-over"
+
+    def stays(slot: Slot) -> bool:
+        return slot.name in waiting and not sick[slot.name].isdisjoint(of.change for of in slot.letters)
 
     return Decision(
-        archive={slot.name: why(slot) for slot in slots if slot.letters and slot.name not in waiting},
+        archive={slot.name: why(slot) for slot in slots if slot.letters and not stays(slot)},
         stop={live[name].task: sick[name] for name in chosen},
         poison=poison,
         waiting=tuple(waiting),
-        memory=Memory(stopped, known),
+        memory=Memory(stopped, known, flooded_at),
     )
-
-
-def _held_by_most(leased: Sequence[Slot]) -> frozenset[str]:
-    """The changes that more than half of the tasks, and not one alone, refuse or had taken from them."""
-    held = Counter(
-        change
-        for slot in leased
-        for change in {letter.change for letter in slot.given_up()}
-        | (slot.lease.refusing if slot.lease else frozenset())
-    )
-    return frozenset(change for change, count in held.items() if count > max(1, len(leased) / 2))

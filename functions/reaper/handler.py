@@ -12,11 +12,9 @@ import boto3
 from boto3.dynamodb.types import TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from decision import Decision, Letter, Memory, Slot, Why, decide
+from decision import LETTERS_SEEN, Decision, Letter, Memory, Slot, Why, decide
 from letters import Item, census, change_in, lease_of, plain, reports
 
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
-BATCH = 10
 # So long a letter that is to be archived is one run's: several alarms at once call as many.
 HIDDEN_SECONDS = 30
 # A round begins only if there is time for it; what is left then waits for the next minute.
@@ -89,7 +87,7 @@ def reap() -> bool:
         archived = [each for each in found if each.slot.name in decision.archive]
         list(threads.map(lambda each: archive(each, decision.archive[each.slot.name]), archived))
     stop(decision.stop)
-    return any(len(each.messages) == BATCH for each in archived)
+    return any(len(each.messages) == LETTERS_SEEN for each in archived)
 
 
 def read_leases() -> tuple[Mapping[str, Item], Item]:
@@ -111,7 +109,7 @@ def receive(queue: str, hidden_seconds: int) -> Sequence[Message]:
     """Some of the messages in a dead-letter queue."""
     return sqs.receive_message(
         QueueUrl=queue,
-        MaxNumberOfMessages=BATCH,
+        MaxNumberOfMessages=LETTERS_SEEN,
         VisibilityTimeout=hidden_seconds,
         # A short poll may miss what there is.
         WaitTimeSeconds=1,
@@ -149,16 +147,24 @@ def memory_of(item: Item) -> Memory:
     return Memory(
         stopped={task: int(at) for task, at in item.get("stopped", {}).items()},
         poison={change: int(at) for change, at in item.get("poison", {}).items()},
+        flooded_at=int(item.get("floodedAt", 0)),
     )
 
 
 def remember(memory: Memory, revision: int) -> bool:
     """Write the memory if it is still as it was read."""
-    values = {":seen": revision, ":next": revision + 1, ":stopped": memory.stopped, ":poison": memory.poison}
+    values = {
+        ":seen": revision,
+        ":next": revision + 1,
+        ":stopped": memory.stopped,
+        ":poison": memory.poison,
+        ":flooded": memory.flooded_at,
+    }
+    expression = "SET revision = :next, stopped = :stopped, poison = :poison, floodedAt = :flooded"
     condition = "revision = :seen" if revision else "attribute_not_exists(revision)"
     if not revision:
         del values[":seen"]
-    return write(MEMORY, "SET revision = :next, stopped = :stopped, poison = :poison", condition, values)
+    return write(MEMORY, expression, condition, values)
 
 
 def archive(found: Found, why: Why) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 from decision import Lease, Letter
 
+# A task's lease tells of no more messages whose latest receive was refused (the consumer's REFUSALS_SHOWN).
+REFUSALS_TOLD = 50
+
 Item = Mapping[str, Any]
 
 _value = TypeDeserializer().deserialize
@@ -23,12 +26,14 @@ def lease_of(item: Item) -> Lease | None:
     """The lease that an item of the leases table tells; None when the slot is free."""
     if "lease" not in item:
         return None
+    refusing = item.get("refusing", ())
     return Lease(
         task=item["task"],
         leased_at=int(item["leasedAt"]),
         expires_at=int(item["expiresAt"]),
         poison=tuple(Letter(_reported(of), int(of["sentAt"])) for of in item.get("poison", ())),
-        refusing=frozenset(map(_reported, item.get("refusing", ()))),
+        refusing=frozenset(map(_reported, refusing)),
+        full=len(refusing) >= REFUSALS_TOLD,
     )
 
 

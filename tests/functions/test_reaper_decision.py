@@ -27,6 +27,7 @@ def leased(
     refusing: Iterable[str] = (),
     letters: Iterable[Letter] = (),
     expires_at: int = NOW + MINUTE,
+    full: bool = False,
 ) -> Slot:
     lease = Lease(
         f"task-{number}",
@@ -34,6 +35,7 @@ def leased(
         expires_at,
         tuple(Letter(change, sent_at) for change in poison),
         frozenset(poison) | frozenset(refusing),
+        full,
     )
     return Slot(f"{number:02}", lease, tuple(letters))
 
@@ -129,6 +131,54 @@ def test_poison_is_forgotten_a_day_later_and_the_oldest_when_there_is_too_much()
     assert set(kept) == {"new", *map(str, range(1, 100))}
 
 
+def test_who_tells_of_as_much_as_can_be_told_is_no_witness_that_it_holds_a_change() -> None:
+    slots = [leased(0, ["a"]), *(leased(number, refusing=["b"], full=True) for number in range(1, 6))]
+    made = decide(fleet(*slots), Memory(), NOW)
+    assert (made.stop, made.poison) == ({}, {"a"})
+    assert decide(fleet(*slots[:5]), Memory(), NOW).stop.keys() == {"task-0"}
+
+
+def test_ten_letters_of_a_slot_may_be_some_of_many() -> None:
+    slots = [
+        leased(number, letters=[letter(f"{number}-{of}") for of in range(10 + number)]) for number in range(6)
+    ]
+    made = decide(fleet(*slots), Memory(), NOW)
+    assert (made.stop, made.waiting, len(made.poison)) == ({}, (), 75)
+    assert made.archive == {f"{number:02}": "poison-message" for number in range(6)}
+
+
+def test_what_was_sent_before_a_flood_was_last_seen_is_held_against_nobody() -> None:
+    seen = decide([leased(number, full=True) for number in range(10)], Memory(), NOW)
+    assert (seen.poison, seen.memory) == (frozenset(), Memory(flooded_at=NOW))
+    later = NOW + 30 * MINUTE
+    made = decide(fleet(leased(0, letters=[letter("a")], expires_at=FAR)), seen.memory, later)
+    assert (made.stop, made.archive) == ({}, {"00": "poison-message"})
+    since = leased(0, letters=[letter("a"), letter("b", NOW)], expires_at=FAR)
+    made = decide(fleet(since), seen.memory, later)
+    assert (made.stop, made.archive) == ({"task-0": {"b"}}, {"00": "sick-task"})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 20])
+def test_one_sick_task_is_stopped_however_much_it_refuses(size: int) -> None:
+    sick = leased(0, ["a"], letters=[letter(str(of)) for of in range(10)], full=True)
+    made = decide(fleet(sick, size=size), Memory(), NOW)
+    assert (made.stop.keys(), made.archive, made.poison) == ({"task-0"}, {"00": "sick-task"}, frozenset())
+    assert made.memory.flooded_at == 0
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_two_tasks_that_refuse_more_than_is_told_are_most_of_a_small_fleet(size: int) -> None:
+    slots = fleet(*(leased(number, [f"own {number}"], full=True) for number in range(2)), size=size)
+    made = decide(slots, Memory(), NOW)
+    assert (made.stop, made.memory.flooded_at) == ({}, NOW)
+
+
+def test_letters_that_are_not_held_against_a_task_that_waits_are_archived() -> None:
+    slot = leased(0, ["own"], letters=[letter("poison"), letter("old", LEASED - 1)])
+    made = decide(fleet(slot, size=5), Memory({"gone": NOW - 1}, {"poison": NOW - 1}), NOW)
+    assert (made.waiting, made.archive) == (("00",), {"00": "poison-message"})
+
+
 def test_one_task_alone_is_stopped_since_there_is_nobody_to_compare_it_with() -> None:
     assert decide([leased(0, ["a"])], Memory(), NOW).stop.keys() == {"task-0"}
 
@@ -174,6 +224,7 @@ def any_fleet(random: Random, generation: int = 0) -> list[Slot]:
     """Any slots: leased by tasks of a generation, expired or free."""
     # With few changes most tasks share some, with many none.
     changes = ascii_letters[: random.choice([4, 12, 52])]
+    full_share = random.choice([0, 0, 0.3, 0.6])
 
     def some() -> frozenset[str]:
         return frozenset(random.choices(changes, k=random.choice([0, 0, 1, 3])))
@@ -184,7 +235,8 @@ def any_fleet(random: Random, generation: int = 0) -> list[Slot]:
             tuple(Letter(change, random.randint(LEASED - 5_000, NOW)) for change in some()) for _ in range(2)
         )
         refusing, ends = some() | {of.change for of in poison}, random.choice([NOW - 1, FAR, FAR, FAR])
-        lease = Lease(f"task-{generation}-{number}", LEASED, ends, poison, refusing)
+        full = random.random() < full_share
+        lease = Lease(f"task-{generation}-{number}", LEASED, ends, poison, refusing, full)
         slots.append(Slot(f"{number:02}", random.choice([None, lease, lease]), letters))
     return slots
 
@@ -194,8 +246,9 @@ runs = st.lists(st.tuples(st.integers(0, 4 * MINUTE), st.integers(0, 3), st.inte
 
 
 def holders(slots: list[Slot], change: str, now: int) -> int:
+    """How many tasks tell that they refuse a change, or tell of so much that they may."""
     return sum(
-        change in slot.lease.refusing or any(of.change == change for of in slot.letters)
+        slot.lease.full or change in slot.lease.refusing or any(of.change == change for of in slot.letters)
         for slot in slots
         if slot.lease and slot.lease.expires_at > now
     )
@@ -213,7 +266,7 @@ def test_never_a_healthy_task_is_stopped(slots: list[Slot]) -> None:
         assert made.stop[slot.lease.task] <= sent_to_it
         assert made.stop[slot.lease.task], "it was stopped for nothing"
         for change in made.stop[slot.lease.task]:
-            assert holders(slots, change, NOW) <= max(1, len(live) / 2), "most hold it"
+            assert holders(slots, change, NOW) <= max(1, len(live) / 2), "most may refuse it"
     assert made.stop.keys() <= {slot.lease.task for slot in live if slot.lease}
 
 
@@ -237,12 +290,17 @@ def test_never_more_than_the_budget_is_stopped_in_any_ten_minutes(runs: list[tup
 
 
 @given(slots=fleets, stopped=st.integers(NOW - 15 * MINUTE, NOW), known=st.sets(st.sampled_from("abcdef")))
-def test_every_letter_is_archived_unless_its_slot_waits(
+def test_every_letter_is_archived_unless_its_slot_waits_and_one_is_held_against_its_task(
     slots: list[Slot], stopped: int, known: set[str]
 ) -> None:
     made = decide(slots, Memory({"task-0-1": stopped}, dict.fromkeys(known, NOW - MINUTE)), NOW)
     lettered = {slot.name for slot in slots if slot.letters}
-    assert made.archive.keys() == lettered - set(made.waiting)
+    stay = lettered - made.archive.keys()
+    assert stay <= set(made.waiting)
+    for slot in slots:
+        if slot.name in made.waiting and slot.letters:
+            against = slot.own(made.memory.flooded_at) - made.memory.poison.keys()
+            assert (slot.name in stay) == (not against.isdisjoint(of.change for of in slot.letters))
     if made.poison:
         assert made.stop == {}
 

@@ -283,6 +283,23 @@ def test_a_poison_message_stops_nobody_and_is_a_metric(
     assert directive["Metrics"] == [{"Name": "poisonMessages", "Unit": "Count"}]
 
 
+def test_messages_that_are_more_than_leases_tell_of_stop_nobody_and_are_remembered(world: World) -> None:
+    shown = [
+        {"message": f"m{of}", "id": None, "version": None, "published": f"{of}", "sentAt": OLD, "reason": ""}
+        for of in range(50)
+    ]
+    tasks = [world.lease(slot, refusing=shown) for slot in range(2)]
+    sent = {world.send(0, f"no record {of}") for of in range(12)}
+    began = world.handler.now_ms()
+    world.call()
+    assert [world.status(task)[0] for task in tasks] == ["RUNNING"] * 2
+    archived = world.archived().values()
+    assert {(letter["message"]["MessageId"], letter["why"]) for letter in archived} == {
+        (message, "poison-message") for message in sent
+    }
+    assert world.handler.memory_of(world.item("reaper")).flooded_at >= began
+
+
 def test_each_run_counts_the_tasks_and_those_that_tell_the_digest_that_most_tell(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
