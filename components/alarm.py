@@ -27,13 +27,16 @@ def alarm_above(
     *,
     statistic: str,
     missing_data: MissingData = "notBreaching",
+    minutes: int = 1,
     **watched: Unpack[Watched],
 ) -> aws.cloudwatch.MetricAlarm:
-    """Tell a topic of every minute in which a metric is above the threshold or, if so told, is missing.
+    """Tell a topic that in each of the last minutes a metric was above the threshold or, if so told, missing.
 
     A statistic is one of CloudWatch's, or a percentile such as `p99`.
     """
-    return _alarm(name, "GreaterThanThreshold", threshold, statistic, missing_data, **watched)
+    return _alarm(
+        name, "GreaterThanThreshold", threshold, statistic, missing_data, minutes=minutes, **watched
+    )
 
 
 def alarm_below(
@@ -51,7 +54,7 @@ def _alarm(
     statistic: str,
     missing_data: MissingData,
     *,
-    minutes: int = 1,
+    minutes: int,
     **watched: Unpack[Watched],
 ) -> aws.cloudwatch.MetricAlarm:
     percentile = statistic.startswith("p")

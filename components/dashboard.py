@@ -107,8 +107,11 @@ def _widgets(args: DashboardArgs) -> list[dict[str, Any]]:
                 line=late_after(args.watermark_seconds),
             ),
             _graph(
-                "Tasks, and those at the fleet's digest",
-                [_row(NAMESPACE, metric, own, "Minimum", metric) for metric in ("tasks", "tasksAtDigest")],
+                "Tasks, those at the fleet's digest, those unready",
+                [
+                    _row(NAMESPACE, metric, own, "Minimum", metric)
+                    for metric in ("tasks", "tasksAtDigest", "unreadyTasks")
+                ],
             ),
             _graph(
                 "Polling instead of push (1: some task), repairs, lost, poison, stops",

@@ -25,6 +25,8 @@ MEMORY = 256
 TIMEOUT_SECONDS = 60
 # A task is replaced within two.
 FEW_MINUTES = 5
+# One that starts is unready for as long as it reads the table.
+UNREADY_MINUTES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +152,17 @@ class Reaper(pulumi.ComponentResource):
             description="Fewer tasks hold a slot than the service is to have, or the reaper does not run: "
             "see the service's events and the tasks' logs.",
             metric="tasks",
+            **watched,
+        )
+        alarm_above(
+            f"{name}-unready",
+            0,
+            minutes=UNREADY_MINUTES,
+            description="A task has not read the whole table, or cannot read it again, or no watermark comes "
+            "to it: see its log.",
+            metric="unreadyTasks",
+            # A minute is bad only if it was so throughout.
+            statistic="Minimum",
             **watched,
         )
         alarm_above(

@@ -52,15 +52,15 @@ VCPU, MEMORY_GB = 0.25, 0.5
 SCAN_S_PER_ITEM = 7e-6
 POLL_S, POLL_SCANS = 1.0, 5
 # By forwarder: the five times of a delivery, and how late its watermarks are. The fleet's: whether it polls,
-# and by the reaper how many tasks there are and how many at the digest.
-TIMES, LAGS, FALLBACK, CENSUS = 5, 1, 1, 2
+# and by the reaper how many tasks there are, how many at the digest, how many unready.
+TIMES, LAGS, FALLBACK, CENSUS = 5, 1, 1, 3
 # Each minute, of 256 MB (components/reaper.py); how long it takes is an estimate, as is what a lease holds.
 REAPER_S, REAPER_GB, REAPER_EVERY_S, LEASE_BYTES = 0.3, 0.25, 60, 600
 # Of a queue that a function reads: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 MAPPING_POLLS, MAPPING_POLL_S = 5, 20
 # Slots apart: of a forwarder, how it fails and how slow a change is; a bus's rule and its dead letters; the
-# redriver's four, the reaper's four.
-ALARMS_OF_FORWARDER, ALARMS_OF_BUS, ALARMS_OF_FLEET = 2, 2, 8
+# redriver's four, the reaper's five.
+ALARMS_OF_FORWARDER, ALARMS_OF_BUS, ALARMS_OF_FLEET = 2, 2, 9
 
 Entry = Literal["table", "appsync"]
 

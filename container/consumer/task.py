@@ -230,6 +230,8 @@ class Task:
         told = ("mode", "items", "digest", "lag", "watermark", "fallbacks", "repairs", "poison", "refusing")
         report = {
             "ready": tenure.up_to_date(),
+            # A task whose rescans fail stays ready, by what is pushed.
+            "cannotRead": tenure.reader.failures.trouble() is not None,
             **{name: state[name] for name in told},
             **{outcome: sum(of[outcome] for of in state["counts"].values()) for outcome in OUTCOMES},
         }

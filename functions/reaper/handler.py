@@ -68,8 +68,11 @@ def reap() -> bool:
     hides those that do not stay, and what it finds is what counts.
     """
     leases, remembered = read_leases()
-    tasks, at_digest = census(leases.values(), now_ms())
-    log("fleet", **metrics(tasks=tasks, tasksAtDigest=at_digest))
+    counted = census(leases.values(), now_ms())
+    log(
+        "fleet",
+        **metrics(tasks=counted.tasks, tasksAtDigest=counted.at_digest, unreadyTasks=counted.unready),
+    )
     with ThreadPoolExecutor(THREADS) as threads:
         peeked = list(threads.map(peek, QUEUES))
         found = look(leases, peeked)

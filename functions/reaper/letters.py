@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from boto3.dynamodb.types import TypeDeserializer
 from decision import Lease, Letter
@@ -37,10 +37,23 @@ def lease_of(item: Item) -> Lease | None:
     )
 
 
-def census(items: Iterable[Item], now: int) -> tuple[int, int]:
-    """How many tasks hold a slot, and how many of them tell the digest that most tell."""
-    digests = Counter(item.get("digest") for item in items if int(item.get("expiresAt", 0)) > now)
-    return digests.total(), max(digests.values(), default=0)
+class Census(NamedTuple):
+    """How many tasks hold a slot, and of them: how many tell the digest that most tell, how many are unready.
+
+    Unready is, too, who cannot read the table again.
+    """
+
+    tasks: int
+    at_digest: int
+    unready: int
+
+
+def census(items: Iterable[Item], now: int) -> Census:
+    """Count the tasks by their leases."""
+    live = [item for item in items if int(item.get("expiresAt", 0)) > now]
+    digests = Counter(item.get("digest") for item in live)
+    unready = [item for item in live if not item.get("ready") or item.get("cannotRead")]
+    return Census(len(live), max(digests.values(), default=0), len(unready))
 
 
 def reports(items: Iterable[Item]) -> dict[str, str]:

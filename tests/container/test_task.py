@@ -174,6 +174,29 @@ def test_that_snapshot_and_watermark_are_there_is_reported_at_once(run: Start, l
     assert task.mode == "push"
 
 
+def test_a_task_that_cannot_read_the_table_again_stays_ready_and_says_so(run: Start) -> None:
+    aws = Aws()
+    told: list[tuple[bool, bool]] = []
+    write, scan = aws.update_item, aws.scan
+
+    def note(**call: Any) -> Any:
+        values = call["ExpressionAttributeValues"]
+        if ":cannotRead" in values:
+            told.append((values[":ready"]["BOOL"], values[":cannotRead"]["BOOL"]))
+        return write(**call)
+
+    def refuse(**call: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "Scan")
+
+    aws.update_item = note  # type: ignore[method-assign]
+    run(aws, lease_seconds=3, **POLLS)
+    wait_until(lambda: (True, False) in told)
+    aws.scan = refuse  # type: ignore[method-assign]
+    wait_until(lambda: (True, True) in told)
+    aws.scan = scan  # type: ignore[method-assign]
+    wait_until(lambda: told[-1] == (True, False))
+
+
 def test_with_its_tenure_end_the_loops_that_served_it(run: Start) -> None:
     aws = Aws()
     task, thread = run(aws)

@@ -300,15 +300,21 @@ def test_messages_that_are_more_than_leases_tell_of_stop_nobody_and_are_remember
     assert world.handler.memory_of(world.item("reaper")).flooded_at >= began
 
 
-def test_each_run_counts_the_tasks_and_those_that_tell_the_digest_that_most_tell(
+def test_each_run_counts_the_tasks_those_that_tell_the_digest_that_most_tell_and_those_that_are_unready(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for slot, digest in enumerate(("aa", "bb", "bb")):
-        world.lease(slot, digest=digest)
-    world.lease(3, digest="bb", expiresAt=OLD)
+        world.lease(slot, digest=digest, ready=True, cannotRead=False)
+    world.lease(3, digest="bb", ready=False, cannotRead=True, expiresAt=OLD)
+    # One has not read the table, and one cannot read it again.
+    world.lease(4, digest="0", ready=False, cannotRead=False)
+    world.lease(5, digest="bb", ready=True, cannotRead=True)
     world.call()
     (line,) = lines(capsys, "fleet")
-    assert (line["tasks"], line["tasksAtDigest"], line["table"]) == (3, 2, "state")
+    names = ("tasks", "tasksAtDigest", "unreadyTasks", "table")
+    assert tuple(line[name] for name in names) == (5, 3, 2, "state")
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert [metric["Name"] for metric in directive["Metrics"]] == list(names[:3])
 
 
 @pytest.mark.parametrize(

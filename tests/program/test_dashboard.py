@@ -81,7 +81,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> set[Metric]:
         "lost", redriver.HANDLER.Range("a:b:c:d:e:table/state/stream/1", "s", "1", "2", 2), lost=1
     )
     reaper = load(tmp_path, [])
-    reaper.log("fleet", **reaper.metrics(tasks=1, tasksAtDigest=1))
+    reaper.log("fleet", **reaper.metrics(tasks=1, tasksAtDigest=1, unreadyTasks=0))
     reaper.log("poison message", **reaper.metrics(poisonMessages=1))
     reaper.log("stopped", **reaper.metrics(stoppedTasks=1))
     return {metric for line in [*lines, *capsys.readouterr().out.splitlines()] for metric in told(line)}
@@ -126,7 +126,7 @@ def test_the_dashboard_has_the_articles_graphs_and_ours(program: Program) -> Non
         "snsTimeTaken, ms",
         "sqsTimeTaken, ms",
         "Age of the newest watermark at the worst task, ms",
-        "Tasks, and those at the fleet's digest",
+        "Tasks, those at the fleet's digest, those unready",
         "Polling instead of push (1: some task), repairs, lost, poison, stops",
         "Dead letters",
     ]

@@ -79,7 +79,7 @@ def expected(
     """What grows with the slots (two queues each) and the forwarders (three alarms, a log, a role).
 
     And with a bus's rules (a queue, two alarms, a role), and the API's function (a log, a role); and the
-    redriver (two queues, four alarms, a log, a role, a function), the reaper (a queue, four alarms, a log, a
+    redriver (two queues, four alarms, a log, a role, a function), the reaper (a queue, five alarms, a log, a
     role, a function, two rules, a subscription), an alarm on repairs, and the logs of tasks and API with two
     roles of each.
     """
@@ -92,7 +92,7 @@ def expected(
             "aws:sqs/queue:Queue": 2 * slots + 3 + rules,
             "aws:sqs/queuePolicy:QueuePolicy": 2 * slots + 3 + rules,
             "aws:sns/topicSubscription:TopicSubscription": slots + 1,
-            "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 3 * forwarders + 2 * rules + 9,
+            "aws:cloudwatch/metricAlarm:MetricAlarm": slots + 3 * forwarders + 2 * rules + 10,
             "aws:cloudwatch/logGroup:LogGroup": 4 + forwarders + api_functions,
             "aws:iam/role:Role": 6 + forwarders + rules + api_functions,
             "aws:iam/rolePolicy:RolePolicy": 6 + forwarders + rules + api_functions,

@@ -42,7 +42,7 @@ def test_the_engine_plans_the_aws_stack_under_the_policies_without_an_account() 
     planned = preview("dev")
 
     assert planned.returncode == 0, planned.stdout
-    assert "+ 160 to create" in planned.stdout, "what the mocks count, the components and the stack itself"
+    assert "+ 161 to create" in planned.stdout, "what the mocks count, the components and the stack itself"
 
 
 @pytest.mark.parametrize(("fan_out", "resources"), [("false", 47), ("true", 55)])

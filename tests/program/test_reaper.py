@@ -64,6 +64,7 @@ def test_the_reaper_is_a_function_with_its_own_role_log_archive_rules_and_failur
         (NAME, TARGET, f"{NAME}-stopped-target"),
         (NAME, ALARM, f"{NAME}-stops"),
         (NAME, ALARM, f"{NAME}-few"),
+        (NAME, ALARM, f"{NAME}-unready"),
         (NAME, ALARM, f"{NAME}-poison"),
     }
 
@@ -210,6 +211,17 @@ def test_too_few_tasks_for_five_minutes_or_no_word_of_them_raise_an_alarm(made: 
     assert (inputs["statistic"], inputs["threshold"]) == ("Maximum", 4)
     assert (inputs["comparisonOperator"], inputs["treatMissingData"]) == ("LessThanThreshold", "breaching")
     assert (inputs["period"], inputs["evaluationPeriods"]) == (60, 5)
+    assert inputs["alarmActions"] == inputs["okActions"] == [ALARMS]
+
+
+def test_tasks_that_are_unready_for_ten_minutes_raise_an_alarm(made: Evaluation) -> None:
+    inputs = made[ALARM, f"{NAME}-unready"].inputs
+    assert (inputs["namespace"], inputs["metricName"]) == ("statecast", "unreadyTasks")
+    assert inputs["dimensions"] == {"table": "statecast-state"}
+    assert (inputs["statistic"], inputs["threshold"]) == ("Minimum", 0)
+    assert inputs["comparisonOperator"] == "GreaterThanThreshold"
+    assert (inputs["period"], inputs["evaluationPeriods"]) == (60, 10)
+    assert inputs["treatMissingData"] == "notBreaching", "that nobody counts is another alarm's"
     assert inputs["alarmActions"] == inputs["okActions"] == [ALARMS]
 
 
