@@ -104,16 +104,16 @@ class Watermark:
     def _write(self) -> None:
         self._tried_at = now = now_ms()
         number = now // self._period_ms
-        values = {":round": number, ":now": now, ":since": self._since, ":one": 1}
+        # In time and not in rounds, whose numbers are of a period, which a deployment may change. Since: a
+        # newcomer's first shows that push works since its scan began.
+        before = max(number * self._period_ms, self._since)
+        values = {":now": now, ":before": before, ":one": 1}
         try:
             self._dynamodb.update_item(
                 TableName=self._table,
                 Key={"id": {"S": f"{PREFIX}{number % ITEMS}"}},
-                UpdateExpression="SET version = if_not_exists(version, :now) + :one"
-                ", writtenAt = :now, #round = :round",
-                # The last: a newcomer's first shows that push works since its scan began.
-                ConditionExpression="attribute_not_exists(#round) OR #round < :round OR writtenAt < :since",
-                ExpressionAttributeNames={"#round": "round"},
+                UpdateExpression="SET version = if_not_exists(version, :now) + :one, writtenAt = :now",
+                ConditionExpression="attribute_not_exists(writtenAt) OR writtenAt < :before",
                 ExpressionAttributeValues={name: {"N": str(value)} for name, value in values.items()},
             )
         except CALL_ERRORS as error:

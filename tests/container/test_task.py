@@ -45,7 +45,7 @@ class Aws:
             self.order.append("release")
         elif "REMOVE freedAt" in call["UpdateExpression"]:
             self.order.append("acquire")
-        elif "#round" in call["UpdateExpression"]:
+        elif "writtenAt = :now" in call["UpdateExpression"]:
             self.watermarks.append(int(call["ExpressionAttributeValues"][":now"]["N"]))
         elif self.lost:
             self.lost = False

@@ -119,20 +119,69 @@ def test_a_watermark_is_an_item_like_any_other_written_once_in_a_round(time: Tim
     make("lambda", table=table)._write()
     [call] = table.calls
     number = time.now // 10_000
+    # Since the tenure began, which is later than the round did.
     assert call == {
         "TableName": TABLE,
         "Key": {"id": {"S": f"statecast:watermark:{number % 16}"}},
-        "UpdateExpression": "SET version = if_not_exists(version, :now) + :one, writtenAt = :now, "
-        "#round = :round",
-        "ConditionExpression": "attribute_not_exists(#round) OR #round < :round OR writtenAt < :since",
-        "ExpressionAttributeNames": {"#round": "round"},
+        "UpdateExpression": "SET version = if_not_exists(version, :now) + :one, writtenAt = :now",
+        "ConditionExpression": "attribute_not_exists(writtenAt) OR writtenAt < :before",
         "ExpressionAttributeValues": {
-            ":round": {"N": str(number)},
             ":now": {"N": str(time.now)},
-            ":since": {"N": str(time.now)},
+            ":before": {"N": str(time.now)},
             ":one": {"N": "1"},
         },
     }
+
+
+class SharedTable:
+    """The watermarks, whose writers hear of them at once; the one condition."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, int] = {}
+        self.written: list[int] = []
+        self.writers: list[Watermark] = []
+
+    def update_item(self, **call: Any) -> None:
+        key, values = call["Key"]["id"]["S"], call["ExpressionAttributeValues"]
+        assert call["ConditionExpression"] == "attribute_not_exists(writtenAt) OR writtenAt < :before"
+        if self.items.get(key, 0) >= int(values[":before"]["N"]):
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
+        self.items[key] = int(values[":now"]["N"])
+        self.written.append(self.items[key])
+        for writer in self.writers:
+            writer.came("lambda", self.items[key])
+
+
+@pytest.mark.parametrize(("old_s", "new_s"), [(10, 60), (60, 10), (10, 15), (10, 20), (10, 10)])
+def test_a_deployment_may_change_the_period(time: Time, old_s: int, new_s: int) -> None:
+    table = SharedTable()
+
+    def join(period_s: int) -> Watermark:
+        writer = Watermark(cast(Any, table), TABLE, ["lambda"], period_seconds=period_s, arrived=lambda: None)
+        table.writers.append(writer)
+        writer._write()
+        return writer
+
+    def go_on(seconds: int) -> bool:
+        """Whether no writer was late at any second of them."""
+        late = False
+        for _ in range(seconds):
+            time.now += 1000
+            for writer in table.writers:
+                if time.now >= next_write(writer._last(), writer._period_ms, 0.5):
+                    writer._write()
+                late |= writer.is_late(time.now)
+        return not late
+
+    old = [join(old_s) for _ in range(2)]
+    assert go_on(600)
+    table.writers = old + [join(new_s) for _ in range(2)]
+    assert go_on(90)
+    del table.writers[:2]
+    before = len(table.written)
+    assert go_on(3600)
+    # One a round, of 1.1 periods, as it would be without the others.
+    assert len(table.written) - before == pytest.approx(3600 / (1.1 * new_s), rel=0.1)
 
 
 def test_sixteen_rounds_write_sixteen_items(time: Time) -> None:
