@@ -112,12 +112,15 @@ class Reader:
                 write(repair_line(self._who, *of) for of in lost)
 
     def close(self) -> None:
-        """Give up what is not complete."""
-        self._closed.set()
+        """Give up what is not complete; no scan is begun from now on."""
+        with self._replica.lock:
+            self._closed.set()
 
     def _rescan(self, step: Step) -> None:
         self._purpose = "rescan" if step == "rescan" else "poll"
         with self._replica.lock:
+            if self._closed.is_set():
+                return  # the next tenure's snapshot may have begun, and this would end it
             self._scan = self._replica.begin_scan()
         self._read()
         if step == "return" and not self._closed.is_set():

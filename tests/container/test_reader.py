@@ -233,6 +233,15 @@ def test_one_that_is_closed_before_its_end_is_never_complete_and_buries_nothing(
     assert world.replica.doubts(Change("new", 1, "{}"), 10**15)
 
 
+def test_one_that_is_closed_begins_no_scan_and_ends_none_of_the_next_tenure() -> None:
+    world = World(paged(FIRST, LAST))
+    world.reader.close()
+    snapshot = world.replica.begin_scan()  # the next tenure's
+    world.reader._rescan("rescan")
+    assert world.replica.page(snapshot, [Change("a", 1, "{}")])
+    assert world.table.calls == []
+
+
 def test_a_change_that_is_applied_during_the_scan_is_kept() -> None:
     table = paged(FIRST, LAST)
     world = World(table)
