@@ -248,6 +248,10 @@ def _container(args: ConsumerServiceArgs, log_group_name: pulumi.Output[str]) ->
                 "awslogs-group": log_group_name,
                 "awslogs-region": args.region,
                 "awslogs-stream-prefix": "task",
+                # Where logs are not taken, a line is lost rather than every thread held up:
+                # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specify-log-config.html
+                "mode": "non-blocking",
+                "max-buffer-size": "25m",
             },
         },
     }

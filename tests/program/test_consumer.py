@@ -212,6 +212,8 @@ def test_the_container_can_do_little_and_knows_all_it_needs() -> None:
                 "awslogs-group": "tasks-logs",
                 "awslogs-region": "eu-south-1",
                 "awslogs-stream-prefix": "task",
+                "mode": "non-blocking",
+                "max-buffer-size": "25m",
             },
         },
     }
