@@ -239,7 +239,7 @@ def _container(args: ConsumerServiceArgs, log_group_name: pulumi.Output[str]) ->
             "interval": 10,
             "timeout": 5,
             "retries": 3,
-            "startPeriod": 60,
+            "startPeriod": 300,
         },
         "stopTimeout": 30,
         "logConfiguration": {

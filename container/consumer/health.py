@@ -1,7 +1,8 @@
 """Health: a pure judgement of what the task knows about itself.
 
 Unhealthy means 'replace me', so only what a replacement can cure counts: that a service throttles or fails is
-never unhealthy.
+never unhealthy. A task that has just begun is 'not healthy yet': a deployment that counted it would stop the
+tasks which hold the table before it does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,16 @@ from consumer.failures import Trouble
 PATIENCE_SECONDS = 30.0
 # How much longer than its long poll a thread may be without a sign of life.
 SILENCE_SECONDS = 60.0
+# Below the start period of ECS, 300 s at most, in which a failed check does not count:
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
+START_SECONDS = 270.0
 
 
 class Facts(NamedTuple):
     """What is known.
 
     Args:
+        starting: seconds since the task began, until it has once held the whole table; None since.
         waiting: why no slot is held; None while one is.
         snapshot_complete: every item of the table was read once.
         push_works: a watermark that was written since the snapshot began has come through the queue.
@@ -31,6 +36,7 @@ class Facts(NamedTuple):
         poison: messages that were refused on their last receive.
     """
 
+    starting: float | None
     waiting: str | None
     snapshot_complete: bool
     push_works: bool
@@ -80,7 +86,10 @@ def judge(facts: Facts) -> Health:
         unready.append(Reason("no-watermark", "none that was written since the snapshot began has come"))
     if facts.poison:
         unready.append(Reason("poison", f"{facts.poison} on the last receive"))
-    return Health(lasting + silent, unready)
+    starting: list[Reason] = []
+    if facts.starting is not None and facts.starting < START_SECONDS:
+        starting.append(Reason("starting", "the whole table was not held yet"))
+    return Health(lasting + silent + starting, unready)
 
 
 def _told(trouble: Trouble) -> Reason:

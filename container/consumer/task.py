@@ -69,6 +69,8 @@ class Task:
         self._renewal_seconds = settings.lease_seconds / RENEWALS_PER_TERM
         self._stopping = Event()
         self._wake = Event()
+        self._began = steady()
+        self._has_held_all = False
 
     def run(self) -> None:
         """Hold a slot, and another when it is lost, until `stop`."""
@@ -96,6 +98,7 @@ class Task:
             failures += [tenure.inbox.receiving, tenure.inbox.applying]
             alive["inbox"] = tenure.inbox.active_at
         return Facts(
+            starting=None if self._has_held_all else steady() - self._began,
             waiting=None if tenure else self._waiting,
             snapshot_complete=tenure is not None and tenure.reader.complete,
             push_works=tenure is not None and tenure.watermark.works(),
@@ -172,6 +175,7 @@ class Task:
         for name, loop in loops.items():
             Thread(target=loop, name=name, daemon=True).start()
         while lease.held() and not self._stopping.is_set():
+            self._has_held_all |= tenure.reader.complete
             # Woken early by a stop, and by what others wait to read in the lease.
             self._wake.wait(self._renew(tenure))
             self._wake.clear()

@@ -189,12 +189,13 @@ def test_tasks_never_share_a_slot_and_one_too_many_waits(make_spine: MakeSpine) 
         return (status, json.loads(body).get("reasons")) == (503, [reason])
 
     eventually(waits, "the third waits and says why")
-    assert third.json("/healthz") == {"status": "healthy", "reasons": [], "mode": "poll"}
+    assert [reason["code"] for reason in third.json("/healthz")["reasons"]] == ["starting"]
     assert third.json("/state")["slot"] is None
     freed = first.json("/state")["slot"]
     assert first.stop() == 0
     third.ready()
     assert third.json("/state")["slot"] == freed
+    assert third.get("/healthz")[0] == 200
 
 
 def test_a_task_that_was_paused_past_its_lease_loses_the_slot_and_nothing_is_lost(

@@ -5,9 +5,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from consumer.failures import LONGEST_DELAY_SECONDS, Failures, Trouble
-from consumer.health import PATIENCE_SECONDS, SILENCE_SECONDS, Facts, Reason, judge
+from consumer.health import PATIENCE_SECONDS, SILENCE_SECONDS, START_SECONDS, Facts, Reason, judge
 
 WELL = Facts(
+    starting=None,
     waiting=None,
     snapshot_complete=True,
     push_works=True,
@@ -40,6 +41,15 @@ def codes(facts: Facts) -> tuple[list[str], list[str]]:
 
 def test_a_task_without_a_fact_against_it_is_healthy_and_ready() -> None:
     assert judge(WELL) == ([], [])
+
+
+def test_a_task_that_has_never_held_the_table_is_not_healthy_yet_for_a_while() -> None:
+    assert codes(STARTING._replace(starting=0.0)) == (["starting"], ["snapshot-incomplete"])
+    assert codes(WAITING._replace(starting=START_SECONDS - 1)) == (["starting"], ["no-slot"])
+    # Whatever keeps it from it then, a replacement would not cure; what one would is told all the same.
+    assert codes(STARTING._replace(starting=START_SECONDS)) == ([], ["snapshot-incomplete"])
+    denied = STARTING._replace(starting=START_SECONDS, reading=trouble("cannot-read", 200))
+    assert codes(denied)[0] == ["cannot-read"]
 
 
 def test_a_task_that_polls_while_push_is_late_is_healthy_and_ready() -> None:

@@ -11,6 +11,7 @@ from components.leases_table import LeasesTable, LeasesTableArgs
 from components.network import Network, NetworkArgs
 from components.state_table import StateTable, StateTableArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs
+from consumer.health import START_SECONDS
 from tests.program.conftest import Evaluation, evaluate
 
 DIGEST = "sha256:" + "a" * 64
@@ -203,7 +204,7 @@ def test_the_container_can_do_little_and_knows_all_it_needs() -> None:
             "interval": 10,
             "timeout": 5,
             "retries": 3,
-            "startPeriod": 60,
+            "startPeriod": 300,
         },
         "stopTimeout": 30,
         "logConfiguration": {
@@ -217,6 +218,12 @@ def test_the_container_can_do_little_and_knows_all_it_needs() -> None:
             },
         },
     }
+
+
+def test_a_failed_check_counts_only_once_a_task_is_no_longer_starting() -> None:
+    (container,) = json.loads(service()[TASKS, "tasks"].inputs["containerDefinitions"])
+    check = container["healthCheck"]
+    assert START_SECONDS + check["interval"] + check["timeout"] < check["startPeriod"]
 
 
 READING = {
