@@ -138,8 +138,9 @@ READINGS = [
 ]
 SILENT: Any = [{}, {"inbox": 9_999.0, "reader": 0.0}, {"inbox": 9_999.0, "reader": 9_999.0}]
 ALL = [
-    Facts(waiting, complete, works, late, polling, troubles, reading, silent, 20, poison)
-    for waiting, complete, works, late, polling, troubles, reading, silent, poison in product(
+    Facts(starting, waiting, complete, works, late, polling, troubles, reading, silent, 20, poison)
+    for starting, waiting, complete, works, late, polling, troubles, reading, silent, poison in product(
+        [None, 0.0, START_SECONDS],
         [None, "no free slot: 2 of 2 leased", "no slot: the last one was lost"],
         *[[True, False]] * 4,
         TROUBLES,
@@ -151,14 +152,15 @@ ALL = [
 
 
 def test_a_table_of_every_combination() -> None:
-    assert len(ALL) == 5_760
+    assert len(ALL) == 17_280
     for facts in ALL:
         unhealthy, unready = codes(facts)
         needed = facts.push_late or not facts.snapshot_complete
         failing = [*facts.troubles, *([facts.reading] if facts.reading and needed else [])]
         curable = [of.code for of in failing if of.seconds > PATIENCE_SECONDS and of.curable]
         stopped = [f"{thread}-stopped" for thread, seconds in facts.silent.items() if seconds > 80]
-        assert sorted(unhealthy) == sorted(curable + stopped), facts
+        starting = ["starting"] if facts.starting == 0 else []
+        assert sorted(unhealthy) == sorted(curable + stopped + starting), facts
         expected = [of.code for of in failing] + stopped
         if facts.waiting:
             expected.append("no-slot")
