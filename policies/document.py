@@ -1,5 +1,6 @@
 """IAM policy documents."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -22,6 +23,12 @@ IDENTITY_POLICIES = (
 
 RESOURCE_POLICIES = (QUEUE_POLICY, TOPIC_POLICY, QUEUE, TOPIC)
 """What says who may use a queue or a topic: a policy of its own, or a property of theirs."""
+
+NAMED_OWNER = re.compile(
+    r"[^*?$]*"  # without a wildcard: an account, a bucket's ARN
+    r"|arn:([^:]*:){3}[^*?$:]+:.*"  # an ARN with an account
+    r"|(?!arn:)[^*?$:/]+(/|:[^*?$:/]+[:/]).*"  # a path of an organisation (o-1/*), a subject (repo:owner/*)
+)
 
 
 class Statement:
@@ -63,7 +70,8 @@ class Statement:
         return any(
             key in keys
             and operator.startswith(("String", "Arn", "ForAnyValue:String"))
-            and not ("Not" in operator or "IfExists" in operator or "*" in values)
+            and not ("Not" in operator or "IfExists" in operator)
+            and all(map(names_owner, values))
             for operator, key, values in self._conditions
         )
 
@@ -99,6 +107,11 @@ def policies_of(stack: Stack) -> dict[str, list[PolicyResource]]:
             for target in stack.referred(policy, (path,), target_kind):
                 found[target.urn].append(policy)
     return found
+
+
+def names_owner(value: str) -> bool:
+    """Whether a condition's value says whose it is: what follows may be wildcards or variables."""
+    return bool(NAMED_OWNER.fullmatch(value))
 
 
 def listed(values: Any) -> list[Any]:

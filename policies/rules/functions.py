@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from pulumi_policy import PolicyResource, Severity
 
+from ..document import names_owner
 from ..kinds import ALIAS, FUNCTION, FUNCTION_URL, INVOCATION, PERMISSION, QUEUE, STREAM_MAPPING
 from ..queues import FAILURE_DESTINATIONS, queues_of, visibility_seconds
 from ..rule import Fixes, rule
@@ -57,7 +58,9 @@ def function_names_its_callers(permission: Resource) -> Fixes:
     caller = str(value(permission, "principal"))
     # Who may call a URL is the next rule's question.
     limits = ("sourceArn", "sourceAccount", "principalOrgId", "functionUrlAuthType")
-    is_limited = any(is_set(permission, (limit,)) for limit in limits)
+    is_limited = any(
+        is_set(permission, (limit,)) and names_owner(str(known(permission, limit))) for limit in limits
+    )
     if (caller == "*" or caller.endswith(".amazonaws.com")) and not is_limited:
         yield f"set source_arn to the ARN of what {caller} calls for, or name another principal."
 

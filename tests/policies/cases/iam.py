@@ -176,6 +176,16 @@ def one_of_two_services(at: str) -> None:
 
 
 @assumes.fails("role")
+def a_service_for_all_sources(at: str) -> None:
+    _role(at, {"Service": "lambda.amazonaws.com"}, ArnLike={"aws:SourceArn": "arn:aws:*"})
+
+
+@assumes.fails("role")
+def a_service_for_all_accounts(at: str) -> None:
+    _role(at, {"Service": "lambda.amazonaws.com"}, StringLike={"aws:SourceAccount": "????????????"})
+
+
+@assumes.fails("role")
 def anyone(at: str) -> None:
     _role(at, {"AWS": "*"}, StringEquals={"aws:SourceAccount": ACCOUNT})
 

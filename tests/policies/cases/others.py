@@ -147,10 +147,25 @@ def anyone_s_calls(at: str) -> None:
     _permission(f"{at}service", principal="s3.amazonaws.com")
 
 
+@callers.fails("everyone", "service", "buckets")
+def calls_from_anywhere(at: str) -> None:
+    _permission(f"{at}everyone", principal="*", source_arn="*")
+    _permission(f"{at}service", principal="sns.amazonaws.com", source_arn="arn:aws:sns:*:*:*")
+    _permission(f"{at}buckets", principal="s3.amazonaws.com", source_arn="arn:aws:s3:::*")
+
+
 @callers.passes
 def callers_by_name(at: str) -> None:
     _permission(f"{at}topic", principal="sns.amazonaws.com", source_arn=unknown(at))
-    _permission(f"{at}bucket", principal="s3.amazonaws.com", source_account=ACCOUNT)
+    _permission(f"{at}bucket", principal="s3.amazonaws.com", source_arn="arn:aws:s3:::orders")
+    _permission(
+        f"{at}buckets",
+        principal="s3.amazonaws.com",
+        source_arn="arn:aws:s3:::orders-*",
+        source_account=ACCOUNT,
+    )
+    api = f"arn:aws:execute-api:eu-south-1:{ACCOUNT}:a1b2c3/*/*"
+    _permission(f"{at}api", principal="apigateway.amazonaws.com", source_arn=api)
     _permission(f"{at}organization", principal="*", principal_org_id="o-1")
     _permission(f"{at}account", principal=ACCOUNT)
 

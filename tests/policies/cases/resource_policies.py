@@ -210,6 +210,39 @@ def a_service_for_all_sources(at: str) -> None:
 
 
 @names.fails("policy")
+def a_service_for_the_sources_of_all_accounts(at: str) -> None:
+    sources = [TOPIC_ARN, "arn:aws:sns:*:????????????:*"]
+    queue_policy(at, admit(Condition={"ArnLike": {"aws:SourceArn": sources}}))
+
+
+@names.fails("policy")
+def a_service_for_all_buckets(at: str) -> None:
+    queue_policy(at, admit(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:s3:::orders-*"}}))
+
+
+@names.fails("policy")
+def everyone_for_the_sources_of_all_accounts(at: str) -> None:
+    queue_policy(at, admit("*", Condition={"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}))
+
+
+@names.fails("policy")
+def everyone_of_all_accounts(at: str) -> None:
+    queue_policy(at, admit("*", Condition={"StringLike": {"aws:PrincipalArn": "arn:aws:iam::*:*"}}))
+
+
+@names.fails("policy")
+def everyone_of_an_account_of_their_own_choice(at: str) -> None:
+    own = "arn:aws:iam::${aws:PrincipalAccount}:role/r"
+    queue_policy(at, admit("*", Condition={"ArnLike": {"aws:PrincipalArn": own}}))
+
+
+@names.fails("policy")
+def everyone_of_all_organisations(at: str) -> None:
+    paths = {"aws:PrincipalOrgPaths": "o-*/r-ab12/*"}
+    queue_policy(at, admit("*", Condition={"ForAnyValue:StringLike": paths}))
+
+
+@names.fails("policy")
 def a_service_for_all_sources_but_one(at: str) -> None:
     queue_policy(at, admit(Condition={"ArnNotEquals": {"aws:SourceArn": TOPIC_ARN}}))
 
@@ -250,8 +283,24 @@ def everyone_of_an_organisation(at: str) -> None:
 
 
 @names.passes
+def everyone_of_a_part_of_an_organisation(at: str) -> None:
+    paths = {"aws:PrincipalOrgPaths": "o-abcdefghij/r-ab12/*"}
+    queue_policy(at, admit("*", Condition={"ForAnyValue:StringLike": paths}))
+
+
+@names.passes
 def a_service_for_one_source(at: str) -> None:
     queue_policy(at, admit(), tls())
+
+
+@names.passes
+def a_service_for_all_sources_of_an_account(at: str) -> None:
+    queue_policy(at, admit(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:123456789012:*"}}))
+
+
+@names.passes
+def a_service_for_one_bucket(at: str) -> None:
+    queue_policy(at, admit(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:s3:::orders"}}))
 
 
 @names.passes
