@@ -71,9 +71,10 @@ def no_full_access(holder: Resource) -> Fixes:
 
 @rule(Severity.MEDIUM, ROLE, answers="CKV_AWS_60 CKV_AWS_61")
 def role_names_who_assumes_it(role: Resource) -> Fixes:
-    """No role is for anyone to assume, or for a service to assume on just anyone's behalf.
+    """No role is for anyone to assume, or anyone an identity provider knows, or a service for just anyone.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
     """
     for statement in (each for each in statements(role, "assumeRolePolicy") if each.allows):
         # EC2 assumes an instance's role without saying for whom.
@@ -82,3 +83,18 @@ def role_names_who_assumes_it(role: Resource) -> Fixes:
             yield "name the principals that may assume it."
         elif services and not statement.is_limited_by(*SENDERS):
             yield f"add a Condition, StringEquals aws:SourceAccount = your account, to {', '.join(services)}."
+        for provider in statement.principals("Federated"):
+            for keys in _keys(provider):
+                if not statement.is_limited_by(*keys):
+                    yield f"add a Condition, StringLike {keys[0]} = whom you mean, to {provider}."
+
+
+def _keys(provider: str) -> list[tuple[str, ...]]:
+    """The keys that tell whom an identity provider means; of several in one place, either will do."""
+    if ":saml-provider/" in provider:
+        return []  # a directory of one's own
+    name = provider.rpartition(":oidc-provider/")[2].lower()
+    if ":oidc-provider/" in provider:
+        return [(f"{name}:sub",), (f"{name}:aud",)]
+    # Cognito, Google, Facebook and Amazon: they serve everyone's applications.
+    return [(f"{name}:aud", f"{name}:app_id")]

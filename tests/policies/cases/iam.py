@@ -210,6 +210,79 @@ def a_role_of_another_account(at: str) -> None:
     _role(at, {"AWS": f"arn:aws:iam::{ACCOUNT}:root"})
 
 
+GITHUB = "token.actions.githubusercontent.com"
+
+
+def _federated(at: str, provider: str = f"oidc-provider/{GITHUB}", **conditions: Any) -> None:
+    _role(at, {"Federated": f"arn:aws:iam::{ACCOUNT}:{provider}"}, **conditions)
+
+
+@assumes.fails("role")
+def whoever_a_provider_knows(at: str) -> None:
+    _federated(at)
+
+
+@assumes.fails("role")
+def whoever_a_provider_knows_for_this_audience(at: str) -> None:
+    _federated(at, StringEquals={f"{GITHUB}:aud": "sts.amazonaws.com"})
+
+
+@assumes.fails("role")
+def a_subject_for_whatever_audience(at: str) -> None:
+    _federated(at, StringLike={f"{GITHUB}:sub": "repo:me/mine:*"})
+
+
+@assumes.fails("role")
+def the_repositories_of_all_owners(at: str) -> None:
+    repositories = {f"{GITHUB}:sub": ["repo:me/mine:*", "repo:*"]}
+    _federated(at, StringEquals={f"{GITHUB}:aud": "sts.amazonaws.com"}, StringLike=repositories)
+
+
+@assumes.fails("role")
+def a_subject_of_another_provider(at: str) -> None:
+    other = {f"{GITHUB}:aud": "sts.amazonaws.com", "gitlab.com:sub": "project_path:me/mine"}
+    _federated(at, StringEquals=other)
+
+
+@assumes.fails("role")
+def the_identity_pools_of_all_accounts(at: str) -> None:
+    _role(at, {"Federated": "cognito-identity.amazonaws.com"})
+
+
+@assumes.passes
+def a_repository_of_an_owner(at: str) -> None:
+    audience = {f"{GITHUB}:aud": "sts.amazonaws.com"}
+    _federated(at, StringEquals=audience, StringLike={f"{GITHUB}:sub": "repo:me/*"})
+
+
+@assumes.passes
+def a_service_account_of_a_cluster(at: str) -> None:
+    cluster = "oidc.eks.eu-south-1.amazonaws.com/id/A1B2C3"
+    names = {
+        f"{cluster}:aud": "sts.amazonaws.com",
+        f"{cluster}:sub": "system:serviceaccount:orders:*",
+    }
+    _federated(at, f"oidc-provider/{cluster}", StringLike=names)
+
+
+@assumes.passes
+def an_identity_pool(at: str) -> None:
+    pool = {"cognito-identity.amazonaws.com:aud": "eu-south-1:12345678-abcd"}
+    _role(at, {"Federated": "cognito-identity.amazonaws.com"}, StringEquals=pool)
+
+
+@assumes.passes
+def an_application_of_a_provider_that_all_share(at: str) -> None:
+    application = {"www.amazon.com:app_id": "amzn1.application-oa2-client.123456"}
+    _role(at, {"Federated": "www.amazon.com"}, StringEquals=application)
+
+
+@assumes.passes
+def whoever_one_s_own_directory_knows(at: str) -> None:
+    sign_in = {"SAML:aud": "https://signin.aws.amazon.com/saml"}
+    _federated(at, "saml-provider/directory", StringEquals=sign_in)
+
+
 @assumes.undecided("role")
 def one_for_what_is_not_known_yet(at: str) -> None:
     _role(at, {"Service": "pipes.amazonaws.com"}, ArnLike={"aws:SourceArn": unknown(at)})
