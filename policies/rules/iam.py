@@ -16,7 +16,10 @@ ATTACHMENTS = tuple(
 # Some have a version in their name: AmazonDynamoDBFullAccess_v2, CloudWatchFullAccessV2.
 WIDE_POLICIES = re.compile(r"(FullAccess(_?[Vv]\d+)?|/AdministratorAccess|/PowerUserAccess)$")
 SENDERS = ("aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid")
-EVERY_RESOURCE = re.compile(r"\*|arn:[^:]*(:[^:]*){3}:\*")
+EVERY_RESOURCE = re.compile(
+    r"[*?]+|arn(:[^:]*){0,4}:[*?:/]+"  # of a service, in one account or in all
+    r"|arn(:[^:]*){3}:[^:]*[*?][^:]*:[^:/]*[:/][*?:/]+"  # of a type, in all accounts
+)
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 ACTIONS_WITHOUT_RESOURCE = """
     cloudwatch:PutMetricData dynamodb:ListStreams ecr:GetAuthorizationToken
@@ -34,7 +37,7 @@ ACTIONS_WITHOUT_RESOURCE = """
 )
 def no_star_action(policy: Resource) -> Fixes:
     """No policy of a role, a group or a user allows actions by wildcard, or all but some."""
-    wide = {action for each in allowed_by(policy) for action in each.actions if "*" in action}
+    wide = {action for each in allowed_by(policy) for action in each.actions if {"*", "?"} & set(action)}
     if wide:
         yield f"name each action that is needed instead of {', '.join(sorted(wide))}."
 
@@ -48,7 +51,10 @@ def no_star_action(policy: Resource) -> Fixes:
     },
 )
 def no_star_resource(policy: Resource, actions: list[str]) -> Fixes:
-    """No policy allows an action on every resource, but for those (`actions`) that AWS allows on no other."""
+    """No policy allows an action on every resource, but for those (`actions`) that AWS allows on no other.
+
+    Every resource of a type is too many in all accounts, and no fault in one: the account is one's own.
+    """
     wide = {
         action
         for each in allowed_by(policy)

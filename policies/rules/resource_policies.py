@@ -1,6 +1,7 @@
 """Who may use a queue or a topic, and over what: by a property of theirs, or a resource of its own."""
 
 import json
+import re
 
 from pulumi_policy import PolicyResource, Severity
 
@@ -11,6 +12,7 @@ from ..rule import Fixes, Planned, rule
 from ..stack import Resource, Stack, UndecidedError, is_set, value
 
 QUEUES = (QUEUE, QUEUE_POLICY)
+EVERY_ACTION = re.compile(r"(.*:)?[*?]+")
 SNS = "sns.amazonaws.com"
 PRINCIPALS = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalaccount", "aws:principalarn")
 """What makes of everyone the callers that it names. No service has them."""
@@ -64,7 +66,7 @@ def policy_names_sender(policy: Resource) -> Fixes:
     of_queue = policy.resource_type in QUEUES
     keys = ["aws:sourcearn", *([] if of_queue else ["aws:sourceaccount", "aws:sourceowner"])]
     for statement in (each for each in statements(policy, "policy") if each.allows):
-        if {"*", "sqs:*", "sns:*"} & {action.lower() for action in statement.actions}:
+        if any(map(EVERY_ACTION.fullmatch, statement.actions)):
             yield "name the actions that it allows."
         senders = ["everyone"] if statement.is_for_anyone else statement.principals("Service")
         limits = [*keys, *PRINCIPALS] if statement.is_for_anyone else keys

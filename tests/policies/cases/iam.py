@@ -31,6 +31,11 @@ def every_action_of_a_service_among_others(at: str) -> None:
 
 
 @actions.fails("policy")
+def actions_by_question_marks(at: str) -> None:
+    role_policy(at, allow(["sqs:????????????", "dynamodb:PutItem"]))
+
+
+@actions.fails("policy")
 def all_but_one_action(at: str) -> None:
     role_policy(at, {"Effect": "Allow", "NotAction": "iam:PassRole", "Resource": arn("elsewhere")})
 
@@ -87,6 +92,31 @@ def every_resource_of_a_service(at: str) -> None:
     role_policy(at, allow("sqs:SendMessage", [arn("elsewhere"), arn("*")]))
 
 
+@resources.fails("stars", "marks", "short", "parts")
+def every_resource_in_other_words(at: str) -> None:
+    wide = {
+        "stars": "**",
+        "marks": "arn:aws:sqs:*:*:?*",
+        "short": "arn:aws:sqs:*",
+        "parts": "arn:aws:s3:::*/*",
+    }
+    for name, resource in wide.items():
+        policy = document(allow("sqs:SendMessage", resource))
+        aws.iam.RolePolicy(f"{at}{name}", role="elsewhere", policy=policy)
+
+
+@resources.fails("table", "role", "log-group")
+def every_resource_of_a_type_in_all_accounts(at: str) -> None:
+    wide = {
+        "table": "arn:aws:dynamodb:*:*:table/*",
+        "role": "arn:aws:iam::*:role/*",
+        "log-group": "arn:aws:logs:eu-south-1:????????????:log-group:?*",
+    }
+    for name, resource in wide.items():
+        policy = document(allow("iam:PassRole", resource))
+        aws.iam.RolePolicy(f"{at}{name}", role="elsewhere", policy=policy)
+
+
 @resources.fails("policy")
 def all_resources_but_one(at: str) -> None:
     role_policy(at, {"Effect": "Allow", "Action": "sqs:SendMessage", "NotResource": arn("elsewhere")})
@@ -95,6 +125,23 @@ def all_resources_but_one(at: str) -> None:
 @resources.passes
 def what_aws_allows_on_no_other(at: str) -> None:
     role_policy(at, allow(["ecr:GetAuthorizationToken", "dynamodb:ListStreams"], "*"))
+
+
+@resources.passes
+def every_resource_of_a_type_in_one_account(at: str) -> None:
+    tables = f"arn:aws:dynamodb:*:{ACCOUNT}:table/*"
+    own = "arn:aws:dynamodb:*:${aws:PrincipalAccount}:table/*"
+    role_policy(at, allow("dynamodb:DescribeTable", [tables, own]))
+
+
+@resources.passes
+def a_name_in_all_accounts(at: str) -> None:
+    role_policy(at, allow("sts:AssumeRole", ["arn:aws:iam::*:role/reader", "arn:aws:iam::*:role/cdk-*"]))
+
+
+@resources.passes
+def the_objects_of_one_bucket(at: str) -> None:
+    role_policy(at, allow("s3:PutObject", "arn:aws:s3:::orders/*"))
 
 
 @resources.passes

@@ -263,6 +263,11 @@ def every_action(at: str) -> None:
 
 
 @names.fails("policy")
+def every_action_by_question_marks(at: str) -> None:
+    queue_policy(at, admit({"AWS": "123456789012"}, Action="sqs:?*"))
+
+
+@names.fails("policy")
 def all_but_one_principal(at: str) -> None:
     queue_policy(at, {"Effect": "Allow", "NotPrincipal": {"AWS": "1"}, "Action": "sqs:SendMessage"})
 
