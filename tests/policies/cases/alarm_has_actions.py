@@ -86,6 +86,22 @@ def a_composite_alarm_without_actions(at: str) -> None:
     composite(f"{at}any", f"ALARM({at}elsewhere)", alarm_actions=None)
 
 
+@cases.fails("well", "not", "both", "never")
+def alarms_that_a_composite_alarm_may_never_tell_of(at: str) -> None:
+    for name in ("well", "not", "both", "never"):
+        alarm(f"{at}{name}", "elsewhere", name=f"{at}{name}", alarm_actions=None)
+    composite(f"{at}one", f'ALARM({at}elsewhere) OR OK("{at}well")')
+    composite(f"{at}two", f'NOT ALARM("{at}not")')
+    composite(f"{at}three", f'ALARM({at}elsewhere) AND ALARM("{at}both")')
+    composite(f"{at}four", f'FALSE AND (ALARM("{at}never"))')
+
+
+@cases.fails("one", "any")
+def an_alarm_that_a_composite_alarm_without_actions_combines(at: str) -> None:
+    alarm(f"{at}one", "elsewhere", name=f"{at}one", alarm_actions=None)
+    composite(f"{at}any", f'ALARM("{at}one")', actions_enabled=False)
+
+
 @cases.passes
 def a_composite_alarm_with_actions(at: str) -> None:
     composite(f"{at}any", f"ALARM({at}elsewhere)")
@@ -95,7 +111,13 @@ def a_composite_alarm_with_actions(at: str) -> None:
 def alarms_that_a_composite_alarm_combines(at: str) -> None:
     alarm(f"{at}one", "elsewhere", name=f"{at}one", alarm_actions=None)
     alarm(f"{at}two", "elsewhere", name=f"{at}two", alarm_actions=None)
-    composite(f"{at}any", f'ALARM("{at}one") OR OK({at}two)')
+    composite(f"{at}any", f'(ALARM("{at}one") OR ALARM ( {at}two )) OR OK({at}elsewhere)')
+
+
+@cases.not_applicable
+def an_alarm_whose_name_holds_an_operator(at: str) -> None:
+    alarm(f"{at}one", "elsewhere", name=f"{at}one (orders AND returns)", alarm_actions=None)
+    composite(f"{at}any", f'ALARM("{at}one (orders AND returns)") OR ALARM({at}elsewhere)')
 
 
 @cases.not_applicable
@@ -116,6 +138,13 @@ def composite_alarms_that_another_combines(at: str) -> None:
     composite(f"{at}two", f"ALARM({at}elsewhere)", alarm_actions=None)
     composite(f"{at}any", f'ALARM("{at}two")')
     composite(f"{at}other", one.arn.apply(lambda arn: f"ALARM({arn})"))
+
+
+@cases.not_applicable
+def an_alarm_that_a_composite_alarm_combines_which_another_combines(at: str) -> None:
+    alarm(f"{at}one", "elsewhere", name=f"{at}one", alarm_actions=None)
+    composite(f"{at}inner", f'ALARM("{at}one")', alarm_actions=None)
+    composite(f"{at}outer", f'ALARM("{at}inner")')
 
 
 @cases.not_applicable
