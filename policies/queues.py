@@ -127,7 +127,11 @@ queues_of = lru_cache(maxsize=1)(Queues)
 
 
 def _metrics(alarm: PolicyResource) -> Iterator[tuple[Path, str]]:
-    """Where an alarm's metrics stand, its own and its queries', and what the statistic is called there."""
+    """Where an alarm's metric may stand, its own or a query's, and what the statistic is called there.
+
+    Of its queries the alarm is on the one that returns data: the others are what that one is made of.
+    """
     yield (), "statistic"
     for number in range(len(known(alarm, "metricQueries") or ())):
-        yield ("metricQueries", number, "metric"), "stat"
+        if known(alarm, "metricQueries", number, "returnData"):
+            yield ("metricQueries", number, "metric"), "stat"

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 
@@ -145,8 +147,7 @@ def an_alarm_at_one_message(at: str) -> None:
     alarm(f"{at}alarm", dead_letter_queue(at).name, **at_least)
 
 
-@cases.passes
-def an_alarm_by_a_metric_query(at: str) -> None:
+def _alarm_by_queries(at: str, *others: Any, **given: Any) -> None:
     metric = {
         "namespace": "AWS/SQS",
         "metric_name": "ApproximateNumberOfMessagesVisible",
@@ -159,11 +160,18 @@ def an_alarm_by_a_metric_query(at: str) -> None:
         comparison_operator="GreaterThanThreshold",
         threshold=0,
         evaluation_periods=1,
-        metric_queries=[
-            {"id": "depth", "metric": metric},
-            {"id": "any", "expression": "depth", "return_data": True},
-        ],
+        metric_queries=[{"id": "depth", "metric": metric, **given}, *others],
     )
+
+
+@cases.fails("dlq")
+def an_alarm_on_what_is_made_of_the_depth(at: str) -> None:
+    _alarm_by_queries(at, {"id": "none", "expression": "depth * 0", "return_data": True})
+
+
+@cases.passes
+def an_alarm_by_a_metric_query(at: str) -> None:
+    _alarm_by_queries(at, {"id": "twice", "expression": "depth * 2"}, return_data=True)
 
 
 @cases.passes
