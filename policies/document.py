@@ -37,7 +37,8 @@ class Statement:
     def __init__(self, statement: Mapping[str, Any]) -> None:
         self.allows = statement.get("Effect") == "Allow"
         self._excepted = listed(statement.get("NotAction"))
-        self._is_for_the_rest = bool({"NotPrincipal", "NotResource"} & statement.keys())
+        is_for_the_rest = bool({"NotPrincipal", "NotResource"} & statement.keys())
+        self._denies = not self.allows and not is_for_the_rest
         self.actions = listed(statement.get("Action")) or (["*"] if "NotAction" in statement else [])
         self.resources = listed(statement.get("Resource")) or (["*"] if "NotResource" in statement else [])
         principal = statement.get("Principal", "*" if "NotPrincipal" in statement else {})
@@ -65,6 +66,19 @@ class Statement:
 
         return matches(self.actions) and not matches(self._excepted)
 
+    def is_on(self, name: str) -> bool:
+        """Whether the queue or the topic of a name is one of its resources, or it names none."""
+        named = [resource.rpartition(":")[2] for resource in self.resources]
+        return not named or any(fnmatchcase(name, each) for each in named)
+
+    def is_met_by(self, key: str, given: str) -> bool:
+        """Whether no condition on a key (in lower case) rules out that value of it."""
+        return all(
+            any(fnmatchcase(given.lower(), each) for each in values) != ("Not" in operator)
+            for operator, on, values in self._conditions
+            if on == key and operator.startswith(("String", "Arn"))
+        )
+
     def is_limited_by(self, *keys: str) -> bool:
         """Whether a condition names values of one of these keys (in lower case) and no other will do."""
         return any(
@@ -79,8 +93,12 @@ class Statement:
     def denies_plain_http(self) -> bool:
         """Whether it denies everyone what does not come over TLS, on no further condition."""
         on_plain_http = self._conditions == [("Bool", "aws:securetransport", ["false"])]
-        everyone = self.is_for_anyone and not self._is_for_the_rest
-        return on_plain_http and everyone and not self.allows
+        return on_plain_http and self.is_for_anyone and self._denies
+
+    @property
+    def denies_in_any_case(self) -> bool:
+        """Whether it denies its principals its actions on no condition."""
+        return not self._conditions and self._denies
 
 
 def statements(resource: Resource, *path: str | int) -> list[Statement]:

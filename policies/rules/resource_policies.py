@@ -9,7 +9,7 @@ from ..document import RESOURCE_POLICIES, listed, policies_of, statements
 from ..kinds import QUEUE, QUEUE_POLICY, SUBSCRIPTION, TOPIC
 from ..queues import queues_of
 from ..rule import Fixes, Planned, rule
-from ..stack import Resource, Stack, UndecidedError, is_set, value
+from ..stack import Resource, Stack, UndecidedError, is_set, known, value
 
 QUEUES = (QUEUE, QUEUE_POLICY)
 EVERY_ACTION = re.compile(r"(.*:)?[*?]+")
@@ -37,11 +37,16 @@ def _deny_plain_http(policy: Planned) -> None:
 def tls_only(policy: Resource) -> Fixes:
     """Every policy of a queue or a topic denies what does not come over TLS."""
     needed = ("sqs:SendMessage", "sqs:ReceiveMessage") if policy.resource_type in QUEUES else ("sns:Publish",)
-    denials = [each for each in statements(policy, "policy") if each.denies_plain_http]
+    target = _target(policy)
+    denials = [
+        each
+        for each in statements(policy, "policy")
+        if each.denies_plain_http and (target is None or each.is_on(target))
+    ]
     if is_set(policy, ("policy",)) and not all(any(each.covers(use) for each in denials) for use in needed):
         yield (
             "add to its policy Effect Deny, Principal *, Condition Bool aws:SecureTransport false, with the "
-            f"Action {'sqs:*' if policy.resource_type in QUEUES else 'sns:Publish'}."
+            f"Action {'sqs:*' if policy.resource_type in QUEUES else 'sns:Publish'}, on its own ARN."
         )
 
 
@@ -76,21 +81,33 @@ def policy_names_sender(policy: Resource) -> Fixes:
 
 @rule(Severity.HIGH, SUBSCRIPTION)
 def subscribed_queues_admit_sns(subscription: PolicyResource, stack: Stack) -> Fixes:
-    """Every queue that SNS sends to, and its dead letter queue, admit it: or loss is silent."""
+    """Every queue that SNS sends to, and its dead letter queue, admit it for the topic: or loss is silent."""
     if value(subscription, "protocol") != "sqs":
         return
     queues = stack.referred(subscription, ("endpoint",), QUEUE)
     if not queues:
         raise UndecidedError("its queue is not in this stack")
+    topic = known(subscription, "topic")
     for queue in (*queues, *queues_of(stack).dead_letter_queues(subscription)):
-        admitting = (
+        on_sns = [
             statement
             for policy in policies_of(stack).get(queue.urn, ())
             for statement in statements(policy, "policy")
-            if statement.allows and statement.covers("sqs:SendMessage")
-        )
-        if not any(each.is_for_anyone or SNS in each.principals("Service") for each in admitting):
+            if statement.covers("sqs:SendMessage")
+            and (statement.is_for_anyone or SNS in statement.principals("Service"))
+        ]
+        if any(each.denies_in_any_case for each in on_sns):
+            yield f"take from the policy of '{queue.name}' the Deny of sqs:SendMessage: no Allow outdoes it."
+            continue
+        admitting = [each for each in on_sns if each.allows]
+        if not any(topic is None or each.is_met_by("aws:sourcearn", topic) for each in admitting):
             yield (
                 f"add an aws.sqs.QueuePolicy to '{queue.name}': Allow sqs:SendMessage to the Service {SNS}, "
                 "Condition ArnEquals aws:SourceArn = the topic's ARN."
             )
+
+
+def _target(policy: Resource) -> str | None:
+    """The name of the queue or the topic that a policy is of; None while it is not known."""
+    of = known(policy, "queueUrl") or known(policy, "arn") or known(policy, "name")
+    return re.split("[:/]", of)[-1] if of else None

@@ -83,6 +83,13 @@ def a_denial_for_all_resources_but_one(at: str) -> None:
     queue_policy(at, denial)
 
 
+@only.fails("policy", "topic-policy", "orders")
+def a_denial_on_another(at: str) -> None:
+    queue_policy(at, admit(), tls(resource=arn("another")))
+    aws.sns.TopicPolicy(f"{at}topic-policy", arn=TOPIC_ARN, policy=document(tls("sns:Publish", HERE)))
+    aws.sqs.Queue(f"{at}orders", name=f"{at}orders", policy=document(tls()))
+
+
 @only.fails("policy")
 def a_denial_on_a_further_condition(at: str) -> None:
     condition = {"Bool": {"aws:SecureTransport": "false", "aws:PrincipalIsAWSService": "false"}}
@@ -127,8 +134,22 @@ def a_value_that_is_no_string(at: str) -> None:
 
 @only.passes
 def a_single_statement_of_a_topic_s_own(at: str) -> None:
-    policy = pulumi.Output.json_dumps({"Statement": tls("*", TOPIC_ARN)})
-    aws.sns.Topic(f"{at}topic", policy=policy)
+    topic = TOPIC_ARN.replace("changes", f"{at}topic")
+    policy = pulumi.Output.json_dumps({"Statement": tls("*", topic)})
+    aws.sns.Topic(f"{at}topic", name=f"{at}topic", policy=policy)
+
+
+@only.passes
+def a_denial_on_all_or_on_part_of_a_name(at: str) -> None:
+    queue_policy(at, tls(resource="*"))
+    aws.sns.TopicPolicy(
+        f"{at}topic-policy", arn=TOPIC_ARN, policy=document(tls("sns:Publish", [HERE, TOPIC_ARN[:-3] + "*"]))
+    )
+
+
+@only.passes
+def a_denial_on_what_has_no_name_yet(at: str) -> None:
+    aws.sqs.QueuePolicy(f"{at}policy", queue_url=unknown(at), policy=document(tls()))
 
 
 @only.undecided("policy")
@@ -372,6 +393,54 @@ def a_queue_that_lets_sns_receive(at: str) -> None:
 def a_dead_letter_queue_that_does_not(at: str) -> None:
     dlq = aws.sqs.Queue(f"{at}dlq")
     _subscribe(at, _admitting(at, admit()), redrive_policy=redrive(dlq.arn))
+
+
+@admits.fails("subscription")
+def a_queue_that_admits_another_topic(at: str) -> None:
+    other = admit(Condition={"ArnEquals": {"aws:SourceArn": TOPIC_ARN.replace("changes", "other")}})
+    _subscribe(at, _admitting(at, other))
+
+
+@admits.fails("subscription")
+def a_queue_that_admits_all_topics_but_this(at: str) -> None:
+    but_this = admit(Condition={"ArnNotLike": {"aws:SourceArn": TOPIC_ARN[:-3] + "*"}})
+    _subscribe(at, _admitting(at, but_this))
+
+
+@admits.fails("subscription")
+def a_queue_that_denies_everyone(at: str) -> None:
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "sqs:Send*", "Resource": "*"}
+    _subscribe(at, _admitting(at, admit(), denial))
+
+
+@admits.fails("subscription")
+def a_queue_that_denies_sns(at: str) -> None:
+    _subscribe(at, _admitting(at, admit(), admit(Effect="Deny", Condition={})))
+
+
+@admits.passes
+def a_queue_that_denies_others(at: str) -> None:
+    but_sns = admit(Effect="Deny", NotPrincipal={"Service": "sns.amazonaws.com"}, Condition={})
+    del but_sns["Principal"]
+    another = admit("*", Effect="Deny", Action="sqs:ReceiveMessage", Condition={})
+    _subscribe(at, _admitting(at, admit(), but_sns, another, tls()))
+
+
+@admits.passes
+def a_queue_that_admits_several_topics(at: str) -> None:
+    topics = {"aws:SourceArn": [TOPIC_ARN.replace("changes", "other"), "arn:aws:sns:*:123456789012:*"]}
+    _subscribe(at, _admitting(at, admit(Condition={"ArnLike": topics})))
+
+
+@admits.passes
+def a_queue_that_admits_sns_for_an_account(at: str) -> None:
+    account = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    _subscribe(at, _admitting(at, admit(Condition=account)))
+
+
+@admits.passes
+def a_queue_that_admits_a_topic_that_is_not_known_yet(at: str) -> None:
+    _subscribe(at, _admitting(at, admit()), topic=aws.sns.Topic(f"{at}topic").arn)
 
 
 @admits.passes
