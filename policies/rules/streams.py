@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from pulumi_policy import PolicyResource, Severity
 
-from ..kinds import PIPE, STREAM_MAPPING, TABLE
+from ..kinds import PIPE, STREAM_MAPPING, TABLE, TABLE_REPLICA
 from ..queues import DYNAMODB, KINESIS
 from ..rule import Fixes, rule
 from ..stack import Path, Resource, Stack, is_set, known, value
@@ -70,7 +70,17 @@ def _streams(stack: Stack, reader: PolicyResource) -> list[tuple[str, int]]:
     elsewhere = str(known(reader, *path))
     if not tables and ":dynamodb:" in elsewhere:
         return [(elsewhere, 2)]
-    return [(table.urn, 1 if known(table, "replicas") else 2) for table in tables]
+    return [
+        (table.urn, 1 if known(table, "replicas") or table.urn in _replicated(stack) else 2)
+        for table in tables
+    ]
+
+
+@lru_cache(maxsize=1)
+def _replicated(stack: Stack) -> set[str]:
+    """The tables that have a replica by a resource of its own."""
+    replicas = stack.of_type(TABLE_REPLICA)
+    return {table.urn for each in replicas for table in stack.referred(each, ("globalTableArn",), TABLE)}
 
 
 def _source(reader: Resource) -> Path:

@@ -157,6 +157,19 @@ def two_of_a_global_table(at: str) -> None:
     mapping(f"{at}b", table.stream_arn)
 
 
+@readers.fails("b", "d")
+def two_of_a_table_that_a_replica_of_its_own_makes_global(at: str) -> None:
+    table = _table(f"{at}table")
+    aws.dynamodb.TableReplica(f"{at}replica", global_table_arn=table.arn)
+    mapping(f"{at}a", table.stream_arn)
+    mapping(f"{at}b", table.stream_arn)
+    by_name = _table(f"{at}by-name", name=f"{at}by-name")
+    literal = f"arn:aws:dynamodb:eu-south-1:{ACCOUNT}:table/{at}by-name"
+    aws.dynamodb.TableReplica(f"{at}literal", global_table_arn=literal)
+    mapping(f"{at}c", by_name.stream_arn)
+    mapping(f"{at}d", by_name.stream_arn)
+
+
 @readers.passes
 def two(at: str) -> None:
     table = _table(f"{at}table")
