@@ -12,11 +12,12 @@ from ..rule import Fixes, rule
 from ..stack import Resource, known, value
 
 SECRET_NAME = re.compile(
-    r"(?i)(^|_)(secret|password|passwd|token|credentials?|(api|access|private|secret)_?key)$"
+    r"(?i)(^|_)(secret|password|passwd|pass|passphrase|token|credentials?|(api|access|private|secret)_?key)$"
 )
-# An access key of AWS, a private key, a token of GitHub or Slack.
+# An access key of AWS, a private key, a token of GitHub or Slack, a URL with a password that is no ${…}.
 SECRET_VALUE = re.compile(
     r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY|\b(gh[pousr]_|xox[abp]-)\w{10}"
+    r"|://[^/\s:@]*:[^/\s@${]+@"
 )
 
 

@@ -214,6 +214,29 @@ def by_name(at: str) -> None:
     _function(at, QUEUE_URL="https://elsewhere", DB_PASSWORD="x")
 
 
+@secrets.fails("short", "phrase")
+def by_other_names(at: str) -> None:
+    function(f"{at}short", environment={"variables": {"DB_PASS": "x"}})
+    function(f"{at}phrase", environment={"variables": {"PULUMI_CONFIG_PASSPHRASE": "x"}})
+
+
+@secrets.fails("function", "task")
+def a_password_in_a_url(at: str) -> None:
+    _function(at, DATABASE_URL="postgres://app:hunter2@db.example.com:5432/orders")
+    task(f"{at}task", [_container(environment=[{"name": "CACHE", "value": "redis://:hunter2@cache"}])])
+
+
+@secrets.passes
+def urls_without_a_password(at: str) -> None:
+    _function(
+        at,
+        DATABASE_URL="postgres://app@db.example.com:5432/orders",
+        HOMEPAGE="https://example.com:8080/@orders",
+        TEMPLATE="postgres://app:${password}@db.example.com/orders",
+        PASS_THROUGH="yes",
+    )
+
+
 @secrets.fails("function")
 def by_name_whatever_the_value_will_be(at: str) -> None:
     _function(at, api_key=unknown(at))
