@@ -1,5 +1,7 @@
 """Tables that survive a mistake."""
 
+import json
+
 from pulumi_policy import Severity
 
 from ..kinds import TABLE
@@ -22,5 +24,10 @@ def table_recovers(table: Resource) -> Fixes:
 )
 def table_is_protected(table: Resource, stacks: list[str]) -> Fixes:
     """Every table is protected from deletion, but in those `stacks` that are made to be destroyed."""
-    if stack_name(table) not in stacks and not value(table, "deletionProtectionEnabled"):
-        yield "set deletion_protection_enabled to True."
+    stack = stack_name(table)
+    if stack not in stacks and not value(table, "deletionProtectionEnabled"):
+        config = {"table-is-protected": {"stacks": [*stacks, stack]}}
+        yield (
+            "set deletion_protection_enabled to True; or, to have the stack destroyed, give "
+            f"--policy-pack-config FILE, where FILE is {json.dumps(config)}."
+        )

@@ -1,6 +1,7 @@
 """What the pack does on `up`, what it sets right, and how a user tells it to."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -40,6 +41,19 @@ aws.sqs.QueuePolicy(
 aws.cloudwatch.LogGroup("log", name="log")
 table = {"attributes": [{"name": "id", "type": "S"}], "hash_key": "id", "billing_mode": "PAY_PER_REQUEST"}
 aws.dynamodb.Table("table", **table)
+"""
+
+# Whatever else the pack asks of a table, it has.
+UNPROTECTED = """
+import pulumi_aws as aws
+
+aws.dynamodb.Table(
+    "table",
+    attributes=[{"name": "id", "type": "S"}],
+    hash_key="id",
+    billing_mode="PAY_PER_REQUEST",
+    point_in_time_recovery={"enabled": True},
+)
 """
 
 pytestmark = pytest.mark.engine
@@ -137,3 +151,22 @@ def test_a_stack_that_is_made_to_be_destroyed_may_be_named(
 
     assert preview(["dev"]) != 0
     assert preview(["dev", "test"]) == 0
+
+
+def test_a_protected_stack_is_destroyed_by_what_the_rule_says(
+    project: Callable[..., Project], aws: Mapping[str, str], configure: Configure
+) -> None:
+    unprotected = project(UNPROTECTED, **aws)
+    refused = unprotected.run("preview", "--policy-pack", PACK)
+    assert refused.returncode != 0
+    told = re.search(r"--policy-pack-config FILE, where FILE is (\{.+\})\.$", refused.stdout, re.MULTILINE)
+    assert told, refused.stdout
+    config = json.loads(told[1])
+    assert config == {"table-is-protected": {"stacks": ["dev", "local", "test"]}}
+
+    def preview(stacks: list[str]) -> int:
+        given = configure({"table-is-protected": {"stacks": stacks}})
+        return unprotected.run("preview", "--policy-pack", PACK, "--policy-pack-config", given).returncode
+
+    assert preview(["dev", "local", "test"]) == 0
+    assert preview(["dev", "local", "other"]) != 0
