@@ -4,12 +4,15 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from consumer.clock import steady
 
 # What a call to AWS raises once boto3 has given up its own retries.
 CALL_ERRORS = (BotoCoreError, ClientError)
+# Those of them that say that nobody answered.
+UNANSWERED = (HTTPClientError, NoConnectionError)
 
 # A task is back within seconds of what it calls, and even a thousand of them ask 400 times a second.
 LONGEST_DELAY_SECONDS = 5.0
@@ -31,13 +34,15 @@ class Trouble(NamedTuple):
     """Something that failed each time it was tried, over `seconds`.
 
     `curable`: another task in this one's place might fare better. Not where the service throttles or fails:
-    then all tasks would be replaced, and what they hold would be lost.
+    then all tasks would be replaced, and what they hold would be lost. Where nobody `answered`, it may be the
+    service or the task's own network.
     """
 
     code: str
     seconds: float
     reason: str
     curable: bool
+    answered: bool = True
 
 
 class Failures:
@@ -55,7 +60,7 @@ class Failures:
         self._count = 0
         self._since = self._last = 0.0
         self._reason = ""
-        self._curable = True
+        self._curable = self._answered = True
 
     def add(self, error: Exception) -> float:
         """Note a failure; the seconds to wait before the next try (exponential, full jitter)."""
@@ -67,6 +72,7 @@ class Failures:
         self._reason = str(error)
         code = _code(error)
         self._curable = not (code in THROTTLED or "Throttl" in code or _status(error) >= SERVER_ERROR)
+        self._answered = not isinstance(error, UNANSWERED)
         return random.uniform(0, min(LONGEST_DELAY_SECONDS, 0.25 * 2 ** min(self._count, 10)))
 
     def clear(self) -> None:
@@ -77,7 +83,7 @@ class Failures:
         """What is wrong, if the last call failed."""
         if not self._count or self._lapsed(self._clock()):
             return None
-        return Trouble(self._code, self._last - self._since, self._reason, self._curable)
+        return Trouble(self._code, self._last - self._since, self._reason, self._curable, self._answered)
 
     def _lapsed(self, now: float) -> bool:
         return self._lapse_seconds is not None and now - self._last > self._lapse_seconds

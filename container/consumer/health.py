@@ -12,6 +12,10 @@ from consumer.failures import Trouble
 
 # A call that fails for longer than this, retries included, will not recover by itself.
 PATIENCE_SECONDS = 30.0
+# Without an answer it is this task's own network, which a replacement cures, or the service: then all tasks
+# would be replaced, none of the new ones could read, and the last known state would be gone. So a task that
+# holds it waits until people, whom alarms call after five minutes, have had ten more to see which it is.
+UNANSWERED_PATIENCE_SECONDS = 900.0
 # How much longer than its long poll a thread may be without a sign of life.
 SILENCE_SECONDS = 60.0
 # Below the start period of ECS, 300 s at most, in which a failed check does not count:
@@ -75,7 +79,9 @@ def judge(facts: Facts) -> Health:
         if seconds > facts.long_poll_seconds + SILENCE_SECONDS
     ]
     lasting = [
-        _told(trouble) for trouble in troubles if trouble.seconds > PATIENCE_SECONDS and trouble.curable
+        _told(trouble)
+        for trouble in troubles
+        if trouble.curable and trouble.seconds > _patience(trouble, holds_state=facts.starting is None)
     ]
     unready = [*map(_told, troubles), *silent]
     if facts.waiting is not None:
@@ -90,6 +96,10 @@ def judge(facts: Facts) -> Health:
     if facts.starting is not None and facts.starting < START_SECONDS:
         starting.append(Reason("starting", "the whole table was not held yet"))
     return Health(lasting + silent + starting, unready)
+
+
+def _patience(trouble: Trouble, *, holds_state: bool) -> float:
+    return UNANSWERED_PATIENCE_SECONDS if holds_state and not trouble.answered else PATIENCE_SECONDS
 
 
 def _told(trouble: Trouble) -> Reason:

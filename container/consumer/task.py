@@ -97,10 +97,11 @@ class Task:
         if tenure and tenure.inbox:
             failures += [tenure.inbox.receiving, tenure.inbox.applying]
             alive["inbox"] = tenure.inbox.active_at
+        complete = tenure is not None and tenure.reader.complete
         return Facts(
-            starting=None if self._has_held_all else steady() - self._began,
+            starting=None if complete or self._has_held_all else steady() - self._began,
             waiting=None if tenure else self._waiting,
-            snapshot_complete=tenure is not None and tenure.reader.complete,
+            snapshot_complete=complete,
             push_works=tenure is not None and tenure.watermark.works(),
             push_late=tenure is not None and tenure.watermark.is_late(now_ms()),
             polling=self.mode == "poll",
@@ -175,7 +176,6 @@ class Task:
         for name, loop in loops.items():
             Thread(target=loop, name=name, daemon=True).start()
         while lease.held() and not self._stopping.is_set():
-            self._has_held_all |= tenure.reader.complete
             # Woken early by a stop, and by what others wait to read in the lease.
             self._wake.wait(self._renew(tenure))
             self._wake.clear()
@@ -184,6 +184,7 @@ class Task:
         tenure.watermark.close()
         if tenure.inbox:
             tenure.inbox.close()
+        self._has_held_all |= tenure.reader.complete
         self.tenure = None
         self._release(tenure)
 

@@ -2,10 +2,25 @@ from itertools import product
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 
 from consumer.failures import LONGEST_DELAY_SECONDS, Failures, Trouble
-from consumer.health import PATIENCE_SECONDS, SILENCE_SECONDS, START_SECONDS, Facts, Reason, judge
+from consumer.health import (
+    PATIENCE_SECONDS,
+    SILENCE_SECONDS,
+    START_SECONDS,
+    UNANSWERED_PATIENCE_SECONDS,
+    Facts,
+    Reason,
+    judge,
+)
 
 WELL = Facts(
     starting=None,
@@ -20,7 +35,7 @@ WELL = Facts(
     long_poll_seconds=20,
     poison=0,
 )
-STARTING = WELL._replace(snapshot_complete=False, push_works=False)
+STARTING = WELL._replace(starting=START_SECONDS, snapshot_complete=False, push_works=False)
 FALLEN_BACK = WELL._replace(push_late=True, polling=True)
 # What a task without a slot knows.
 WAITING = STARTING._replace(waiting="no free slot: 8 of 8 leased", silent={})
@@ -28,9 +43,12 @@ CODES = ["cannot-lease", "cannot-receive", "cannot-apply"]
 
 
 def trouble(
-    code: str = "cannot-receive", seconds: float = PATIENCE_SECONDS + 1, curable: bool = True
+    code: str = "cannot-receive",
+    seconds: float = PATIENCE_SECONDS + 1,
+    curable: bool = True,
+    answered: bool = True,
 ) -> Trouble:
-    return Trouble(code, seconds, "some error", curable)
+    return Trouble(code, seconds, "some error", curable, answered)
 
 
 def codes(facts: Facts) -> tuple[list[str], list[str]]:
@@ -47,9 +65,8 @@ def test_a_task_that_has_never_held_the_table_is_not_healthy_yet_for_a_while() -
     assert codes(STARTING._replace(starting=0.0)) == (["starting"], ["snapshot-incomplete"])
     assert codes(WAITING._replace(starting=START_SECONDS - 1)) == (["starting"], ["no-slot"])
     # Whatever keeps it from it then, a replacement would not cure; what one would is told all the same.
-    assert codes(STARTING._replace(starting=START_SECONDS)) == ([], ["snapshot-incomplete"])
-    denied = STARTING._replace(starting=START_SECONDS, reading=trouble("cannot-read", 200))
-    assert codes(denied)[0] == ["cannot-read"]
+    assert codes(STARTING) == ([], ["snapshot-incomplete"])
+    assert codes(STARTING._replace(reading=trouble("cannot-read", 200)))[0] == ["cannot-read"]
 
 
 def test_a_task_that_polls_while_push_is_late_is_healthy_and_ready() -> None:
@@ -96,6 +113,27 @@ def test_what_the_service_does_to_all_tasks_is_never_unhealthy(facts: Facts) -> 
     assert health.unready[0] == Reason("cannot-lease", "for 9999 s, by the service: some error")
 
 
+# Its lease is lost, too, when DynamoDB does not answer; and in the next tenure the scan does not end.
+@pytest.mark.parametrize(
+    "facts", [WELL, FALLEN_BACK, WAITING._replace(starting=None), STARTING._replace(starting=None)]
+)
+@pytest.mark.parametrize(
+    ("seconds", "replaced"), [(UNANSWERED_PATIENCE_SECONDS, False), (UNANSWERED_PATIENCE_SECONDS + 1, True)]
+)
+def test_while_nobody_answers_a_task_that_holds_the_state_is_kept_for_long(
+    facts: Facts, seconds: float, replaced: bool
+) -> None:
+    unanswered = [trouble(code, seconds, answered=False) for code in CODES]
+    unhealthy, unready = codes(facts._replace(troubles=unanswered))
+    assert unhealthy == (CODES if replaced else [])
+    assert unready[: len(CODES)] == CODES
+
+
+@pytest.mark.parametrize("facts", [STARTING, WAITING])
+def test_while_nobody_answers_a_task_that_holds_nothing_is_replaced_soon(facts: Facts) -> None:
+    assert codes(facts._replace(troubles=[trouble(answered=False)]))[0] == ["cannot-receive"]
+
+
 def test_no_free_slot_is_unready_and_healthy() -> None:
     assert judge(WAITING) == ([], [Reason("no-slot", "no free slot: 8 of 8 leased")])
 
@@ -122,11 +160,12 @@ def test_a_thread_without_a_sign_of_life_is_unhealthy(thread: str) -> None:
     assert judge(WELL._replace(silent={thread: 20 + SILENCE_SECONDS + 1})) == ([reason], [reason])
 
 
-# Every combination of what may be so: 3 × 2 × 2 × 2 × 2 × 5 × 4 × 3 × 2 = 5,760 rows.
+# Every combination of what may be so: 3 × 3 × 2 × 2 × 2 × 2 × 6 × 5 × 3 × 2 = 25,920 rows.
 TROUBLES: Any = [
     (),
     (trouble(),),
     (trouble(curable=False),),
+    (trouble(answered=False),),
     (trouble(seconds=1),),
     (trouble("cannot-lease"), trouble("cannot-apply")),
 ]
@@ -134,6 +173,7 @@ READINGS = [
     None,
     READING,
     trouble("cannot-read", curable=False),
+    trouble("cannot-read", seconds=901, answered=False),
     trouble("cannot-read", seconds=1),
 ]
 SILENT: Any = [{}, {"inbox": 9_999.0, "reader": 0.0}, {"inbox": 9_999.0, "reader": 9_999.0}]
@@ -152,12 +192,13 @@ ALL = [
 
 
 def test_a_table_of_every_combination() -> None:
-    assert len(ALL) == 17_280
+    assert len(ALL) == 25_920
     for facts in ALL:
         unhealthy, unready = codes(facts)
         needed = facts.push_late or not facts.snapshot_complete
         failing = [*facts.troubles, *([facts.reading] if facts.reading and needed else [])]
-        curable = [of.code for of in failing if of.seconds > PATIENCE_SECONDS and of.curable]
+        kept = {of for of in failing if facts.starting is None and not of.answered and of.seconds <= 900}
+        curable = [of.code for of in failing if of.seconds > 30 and of.curable and of not in kept]
         stopped = [f"{thread}-stopped" for thread, seconds in facts.silent.items() if seconds > 80]
         starting = ["starting"] if facts.starting == 0 else []
         assert sorted(unhealthy) == sorted(curable + stopped + starting), facts
@@ -192,7 +233,9 @@ def test_failures_in_a_row_are_one_trouble_until_a_success() -> None:
 def test_a_single_failure_does_not_grow_older_by_itself() -> None:
     failures = Failures("cannot-receive", lambda: 100.0)
     failures.add(UNREACHABLE)
-    assert failures.trouble() == Trouble("cannot-receive", 0.0, str(UNREACHABLE), curable=True)
+    assert failures.trouble() == Trouble(
+        "cannot-receive", 0.0, str(UNREACHABLE), curable=True, answered=False
+    )
 
 
 def test_what_is_not_tried_again_is_trouble_for_a_while_only() -> None:
@@ -227,6 +270,25 @@ def test_a_service_that_fails_is_told_from_one_that_refuses(status: int, curable
     found = failures.trouble()
     assert found
     assert found.curable is curable
+
+
+@pytest.mark.parametrize(
+    ("error", "answered"),
+    [
+        (UNREACHABLE, False),
+        (ConnectTimeoutError(endpoint_url="https://sqs"), False),
+        (ReadTimeoutError(endpoint_url="https://sqs"), False),
+        (ConnectionClosedError(endpoint_url="https://sqs"), False),
+        (DENIED, True),
+        (NoCredentialsError(), True),  # not the service's silence: this task lacks something
+    ],
+)
+def test_that_nobody_answered_is_told_from_an_answer(error: Exception, answered: bool) -> None:
+    failures = Failures("cannot-lease", lambda: 0.0)
+    failures.add(error)
+    found = failures.trouble()
+    assert found
+    assert found.answered is answered
 
 
 def test_the_delay_between_tries_is_bounded() -> None:

@@ -6,7 +6,7 @@ from threading import Event, Thread
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from consumer.clock import now_ms
 from consumer.health import judge
@@ -139,6 +139,27 @@ def test_after_a_lost_lease_another_slot_is_taken_and_its_queue_doubted_until_sc
     aws.scan_gate.set()
     wait_until(lambda: task.facts().snapshot_complete)
     assert not task.replica.doubts(UNKNOWN, FAR_FUTURE)
+
+
+def test_what_was_complete_once_is_held_after_the_lease_is_lost(run: Start) -> None:
+    aws = Aws()
+    aws.scan_gate.clear()
+    task, _ = run(aws, lease_seconds=3)
+    assert aws.scanning.wait(PATIENCE_SECONDS)
+    assert task.facts().starting is not None
+    aws.scan_gate.set()
+    wait_until(lambda: task.facts().snapshot_complete)
+    assert task.facts().starting is None
+
+    def nobody(**call: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://dynamodb")
+
+    aws.batch_get_item = nobody  # type: ignore[method-assign]
+    aws.lost = True
+    wait_until(lambda: task.tenure is None and task.facts().troubles)
+    facts = task.facts()
+    assert (facts.snapshot_complete, facts.starting) == (False, None)
+    assert [trouble.answered for trouble in facts.troubles] == [False]
 
 
 def readiness(aws: Aws) -> list[bool]:
