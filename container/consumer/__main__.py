@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
+# A receive that hangs must have been given up before its thread passes for stopped, `health.SILENCE_SECONDS`
+# after the long poll.
+LONG_POLL_RETRIES: Any = RETRIES | {"total_max_attempts": 2}
 
 
 def main() -> int:
@@ -66,9 +69,9 @@ def make_task(settings: Settings, arn: str) -> Task:
     sqs = session.client(
         "sqs",
         config=Config(
-            retries=RETRIES,
+            retries=LONG_POLL_RETRIES,
             connect_timeout=5,
-            read_timeout=settings.long_poll_seconds + 10,
+            read_timeout=settings.long_poll_seconds + 5,
             # Two calls a batch, all day, and always of the same shape: a twentieth of the CPU of a change.
             parameter_validation=False,
         ),

@@ -100,6 +100,8 @@ class Inbox:
         done: list[DeleteMessageBatchRequestEntryTypeDef] = []
         told: list[tuple[Delivery, Outcome, int]] = []
         for number, message in enumerate(messages):
+            # Each message may need a read that hangs.
+            self.active_at = steady()
             delivery = decode(message, self._settings.table)
             if isinstance(delivery, Refusal):
                 lines.append(self._refuse(delivery))
@@ -121,6 +123,7 @@ class Inbox:
                 told.append((delivery, outcome, applied_at))
             done.append({"Id": str(number), "ReceiptHandle": message.get("ReceiptHandle", "")})
         write(lines)
+        self.active_at = steady()
         if done and self._lease.held():
             self._delete(done)
         if self._traces:

@@ -1,5 +1,6 @@
+from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import (
@@ -11,6 +12,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from consumer.__main__ import make_task
 from consumer.failures import LONGEST_DELAY_SECONDS, Failures, Trouble
 from consumer.health import (
     PATIENCE_SECONDS,
@@ -21,6 +23,7 @@ from consumer.health import (
     Reason,
     judge,
 )
+from tests.container.test_inbox import SETTINGS
 
 WELL = Facts(
     starting=None,
@@ -158,6 +161,22 @@ def test_a_thread_without_a_sign_of_life_is_unhealthy(thread: str) -> None:
     reason = Reason(f"{thread}-stopped", "no sign of life for 81 s")
     assert judge(WELL._replace(silent={thread: 20 + SILENCE_SECONDS})) == ([], [])
     assert judge(WELL._replace(silent={thread: 20 + SILENCE_SECONDS + 1})) == ([reason], [reason])
+
+
+@pytest.mark.parametrize("long_poll_seconds", [0, 20])
+def test_a_call_that_hangs_is_given_up_before_its_thread_passes_for_stopped(
+    monkeypatch: pytest.MonkeyPatch, long_poll_seconds: int
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")
+    task = make_task(replace(SETTINGS, long_poll_seconds=long_poll_seconds), "arn:task")
+    for client in (task._sqs, task._dynamodb):
+        config: Any = client.meta.config
+        tries = config.retries["total_max_attempts"]
+        # boto3 waits between two tries for at most a second, then two: its standard mode.
+        waits = sum(2**retry for retry in range(tries - 1))
+        hangs = tries * (config.connect_timeout + config.read_timeout) + waits
+        assert hangs < long_poll_seconds + SILENCE_SECONDS
+    assert cast(Any, task._sqs.meta.config).read_timeout > long_poll_seconds
 
 
 # Every combination of what may be so: 3 × 3 × 2 × 2 × 2 × 2 × 6 × 5 × 3 × 2 = 25,920 rows.

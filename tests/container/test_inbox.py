@@ -393,6 +393,27 @@ def test_a_leftover_put_of_a_living_item_brings_the_items_present_state() -> Non
     assert world.inbox.confirmed == 1
 
 
+def test_reads_that_hang_one_after_the_other_leave_a_sign_of_life_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    now = world.inbox.active_at
+    monkeypatch.setattr("consumer.inbox.steady", lambda: now)
+    silent: list[float] = []
+
+    def hang(**call: Any) -> Any:
+        nonlocal now
+        now += 39
+        silent.append(now - world.inbox.active_at)
+        return {"Failed": []}
+
+    monkeypatch.setattr(world.table, "get_item", hang)
+    monkeypatch.setattr(world.queue, "delete_message_batch", hang)
+    world.replica.change_queue()
+    world.inbox.handle([message("INSERT", key, 1) for key in "abc"])
+    assert silent == [39] * 4
+
+
 def test_a_message_whose_item_cannot_be_read_stays_and_the_others_do_not() -> None:
     world = World()
     scan = world.replica.begin_scan()
