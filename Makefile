@@ -60,13 +60,13 @@ handoff: setup ## one function hands another messages in four ways, side by side
 # One stack after the other: what one variant does would disturb the next.
 rows: setup ## every variant, entry and hand-off, one after the other, as the rows of one table (TASKS= WRITES= INTERVAL=)
 	@set -e; \
-	trap '$(PYTHON) -m local down --stack $$stack' EXIT; trap 'exit 130' INT TERM; \
+	down() { $(PYTHON) -m local down --stack $$stack; }; trap down EXIT; trap 'exit 130' INT TERM; \
 	up() { stack=$$1; shift; $(PYTHON) -m local up --stack $$stack "$$@"; }; \
 	take() { $(PYTHON) -m bench "$$@" --stack $$stack; rows="$$rows results/$$(readlink results/latest)"; }; \
 	run() { take run --writes $(WRITES) --interval $(INTERVAL) "$$@"; }; \
-	up local --config tasksMin=$(TASKS); run; run --entry appsync; $(PYTHON) -m local down --stack local; \
-	up local --config tasksMin=$(TASKS) --config 'variants=["poll"]'; run; $(PYTHON) -m local down --stack local; \
-	up local --config tasksMin=$(TASKS) --config 'variants=["lambda","bus"]'; run; $(PYTHON) -m local down --stack local; \
+	up local --config tasksMin=$(TASKS); run; run --entry appsync; down; \
+	up local --config tasksMin=$(TASKS) --config 'variants=["poll"]'; run; down; \
+	up local --config tasksMin=$(TASKS) --config 'variants=["lambda","bus"]'; run; down; \
 	up handoff; take handoff; \
 	$(PYTHON) -m bench rows $$rows
 

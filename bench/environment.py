@@ -31,8 +31,13 @@ def describe(stack: Deployed[Any], seed: int, start: datetime) -> dict[str, Any]
             else "unknown, the clocks are of several hosts and AWS does not tell how far off its own are"
         ),
         "seed": seed,
-        "started": start.strftime("%Y-%m-%dT%H-%M-%S.%fZ"),
+        "started": stamp(start),
     }
+
+
+def stamp(moment: datetime) -> str:
+    """A moment (UTC) as results' folders are named by it."""
+    return moment.strftime("%Y-%m-%dT%H-%M-%S.%fZ")
 
 
 def caveat(described: Mapping[str, Any]) -> str:

@@ -170,6 +170,7 @@ def conclude(observed: Observation, costs: Costs | None = None) -> Result:
     """Count and measure."""
     arrivals = join(observed.writes, observed.deliveries)
     sns_clock = not coarse_sns_clock(observed.deliveries)
+    lateness = distribution(write.written_at - write.scheduled_at for write in observed.writes)
     warm_up = expectations(observed.warm_up, observed.tasks, observed.variants)
     arrived = fulfilled(observed.warm_up, observed.deliveries)
     variants = {
@@ -185,20 +186,21 @@ def conclude(observed: Observation, costs: Costs | None = None) -> Result:
             for name, variant in variants.items()
         },
         paired=pair(variants, sns_clock=sns_clock),
-        lateness=distribution(write.written_at - write.scheduled_at for write in observed.writes),
+        lateness=lateness,
         warm_up={
             "writes": len(acknowledged(observed.warm_up)),
             "expected": len(warm_up),
             "delivered": len(warm_up & arrived),
         },
-        notes=list(_notes(observed, variants, sns_clock=sns_clock)),
+        notes=list(_notes(observed, variants, lateness, sns_clock=sns_clock)),
         costs=costs,
     )
 
 
-def _notes(observed: Observation, variants: dict[str, VariantResult], *, sns_clock: bool) -> Iterator[str]:
-    late = distribution(write.written_at - write.scheduled_at for write in observed.writes).p99 or 0
-    if late > LATE_MS:
+def _notes(
+    observed: Observation, variants: dict[str, VariantResult], lateness: Distribution, *, sns_clock: bool
+) -> Iterator[str]:
+    if (late := lateness.p99 or 0) > LATE_MS:
         yield f"Writes began late, p99 {late:,} ms after their time: that wait is in no figure."
     if not sns_clock:
         yield "SNS gave whole seconds only: the hops forward and sns cannot be told (–)."

@@ -9,16 +9,16 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 
-from bench.environment import caveat
+from bench.environment import caveat, stamp
 from bench.errors import ExperimentError
 from bench.published import HANDOFFS, PUBLISHED
+from bench.report.handoff import kilobytes
 from bench.report.markdown import table
 from bench.report.terminal import table_of
 from bench.report.wording import AWS_ONLY
 from bench.result import folder_of
 from bench.run import RESULTS
 
-KB = 1024
 COLUMNS = ("came", "lost", "mean", "p50", "p99", "worst", "A's p50")
 UNITS = (
     "Milliseconds: of a variant from a write to a task that applied it, of a hand-off from A's call to B, "
@@ -55,7 +55,7 @@ def rows(
     console.print(printed)
     for note in notes:
         console.print(note, style="dim", highlight=False)
-    with folder_of(began.strftime("%Y-%m-%dT%H-%M-%S.%fZ"), RESULTS) as folder:
+    with folder_of(stamp(began), RESULTS) as folder:
         path = folder / "rows.md"
         path.write_text("\n\n".join([*notes, table(("", *COLUMNS), told)]) + "\n")
     console.print(f"Rows: {path}", soft_wrap=True)
@@ -71,7 +71,7 @@ def rows_of(summary: Mapping[str, Any]) -> Iterator[Row]:
             yield Row(f"{name}: {AWS_ONLY}")
         return
     for cell in summary["warm"]:
-        name = f"{cell['way']}: {cell['size'] / KB:g} KB, B {cell['work_ms']} ms"
+        name = f"{cell['way']}: {kilobytes(cell['size'])}, B {cell['work_ms']} ms"
         yield _row(name, cell, cell["delivery"], cell["operation"])
     for cell in summary["cold"]:
         yield _row(f"{cell['way']}: B starts cold", cell, cell["delivery"], cell["operation"])

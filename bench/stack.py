@@ -71,13 +71,11 @@ class HandoffOutputs(BaseModel):
         return self.sender.split(":")[3]
 
 
-OTHER: dict[type[BaseModel], str] = {
-    Outputs: "the hand-off: `bench handoff` measures it",
-    HandoffOutputs: "the fleet: `bench run` and the others measure it",
+OTHER: dict[type[BaseModel], tuple[str, str]] = {
+    Outputs: ("sender", "the hand-off: `bench handoff` measures it"),
+    HandoffOutputs: ("streamArn", "the fleet: `bench run` and the others measure it"),
 }
-"""What a stack deploys that is none of a kind, and what to do."""
-MISTAKEN: dict[type[BaseModel], str] = {Outputs: "sender", HandoffOutputs: "streamArn"}
-"""By which output one knows."""
+"""An output by which one knows that a stack is of the other kind; what it deploys, and what to do."""
 OutputsT = TypeVar("OutputsT", bound=Told)
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -159,8 +157,9 @@ def _outputs(name: str, outputs: dict[str, Any], model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(outputs)
     except ValidationError as problem:
-        if MISTAKEN[model] in outputs:
-            raise ExperimentError(f"stack {name!r} deploys {OTHER[model]}") from None
+        telling, deploys = OTHER[model]
+        if telling in outputs:
+            raise ExperimentError(f"stack {name!r} deploys {deploys}") from None
         wrong = ", ".join(".".join(map(str, error["loc"])) for error in problem.errors())
         raise ExperimentError(
             f"stack {name!r} lacks the outputs {wrong}: did its `pulumi up` complete, and is it statecast's?"

@@ -17,6 +17,7 @@ from bench.cost.crossing import Crossing, crossings
 from bench.cost.model import ARTICLE, HOURS, Bill, Demand, Entry, bill
 from bench.cost.prices import prices
 from bench.deliveries import POLL
+from bench.environment import stamp
 from bench.errors import ExperimentError
 from bench.report.wording import parts
 from bench.result import folder_of
@@ -66,7 +67,7 @@ def cost(
     for one in found:
         console.print(f"{' + '.join(push.variants)} against {POLL}, {one}", highlight=False, soft_wrap=True)
     console.print(NOT_COUNTED, style="dim")
-    start = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    start = stamp(datetime.now(UTC))
     with folder_of(start, RESULTS) as folder:
         told = summary(stack, of, demand, [own, *bills], found)
         (folder / "summary.json").write_text(json.dumps(told, indent=2) + "\n")

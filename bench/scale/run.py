@@ -75,7 +75,6 @@ def scale(
         rows = list(simulated(ITEMS if items is None else items))
         told: dict[str, object] = {"rows": [kept(row) for row in rows]}
         console.print(_rows(rows), _legend(rows))
-        began = start.strftime("%Y-%m-%dT%H-%M-%S.%fZ")
     else:
         found = find(stack)
         if items is not None:
@@ -92,8 +91,7 @@ def scale(
             "runs": [asdict(one) for one in comparisons],
         }
         console.print(_comparisons(comparisons), _rates_line(rates))
-        began = described["started"]
-    with folder_of(began, RESULTS) as folder:
+    with folder_of(environment.stamp(start), RESULTS) as folder:
         (folder / "summary.json").write_text(json.dumps(told, indent=2) + "\n")
     console.print(f"Summary: {folder / 'summary.json'}", soft_wrap=True)
 
