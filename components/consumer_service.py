@@ -9,11 +9,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components.consumer_image import ConsumerImage
+from components.freshness_alarms import FreshnessAlarms, FreshnessAlarmsArgs
 from components.json_text import json_text
 from components.leases_table import LeasesTable
 from components.network import Network
 from components.policy_document import Statement, allow
-from components.push_alarms import PushAlarms, PushAlarmsArgs
 from components.service_role import ServiceRole, ServiceRoleArgs
 from components.state_table import StateTable
 from components.task_slots import TaskSlots
@@ -148,17 +148,16 @@ class ConsumerService(pulumi.ComponentResource):
                 opts=child_opts,
             )
 
-        if args.slots.queues:
-            PushAlarms(
-                f"{name}-push",
-                PushAlarmsArgs(
-                    table_name=args.table.table_name,
-                    forwarders=args.variants,
-                    watermark_seconds=args.watermark_seconds,
-                    alarm_topic_arn=args.alarm_topic_arn,
-                ),
-                opts=child_opts,
-            )
+        FreshnessAlarms(
+            f"{name}-freshness",
+            FreshnessAlarmsArgs(
+                table_name=args.table.table_name,
+                forwarders=args.variants if args.slots.queues else [],
+                watermark_seconds=args.watermark_seconds,
+                alarm_topic_arn=args.alarm_topic_arn,
+            ),
+            opts=child_opts,
+        )
 
         self.cluster_name = cluster.name
         self.cluster_arn = cluster.arn

@@ -8,11 +8,29 @@ import pulumi
 import pulumi_aws as aws
 
 from components.forwarders.forwarder import Forwarder
+from components.freshness_alarms import DUE_MILLISECONDS, late_after
 from components.json_text import json_text
-from components.push_alarms import DUE_MILLISECONDS, NAMESPACE, late_after
 from components.state_table import StateTable
 from components.task_slots import TaskSlots
 from components.write_api import WriteApi
+from container.consumer.task_metrics import (
+    FALLBACK,
+    FORWARD_TIME_TAKEN,
+    NAMESPACE,
+    REPAIRS,
+    SNS_TIME_TAKEN,
+    SQS_TIME_TAKEN,
+    WATERMARK_LAG,
+    WRITE_TO_APPLIED,
+)
+from functions.reaper.reaper_metrics import (
+    POISON_MESSAGES,
+    STOPPED_TASKS,
+    TASKS,
+    TASKS_AT_DIGEST,
+    UNREADY_TASKS,
+)
+from functions.redriver.redriver_metrics import LOST
 
 # A dashboard is 24 columns wide.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
@@ -62,7 +80,7 @@ def _widgets(args: DashboardArgs) -> list[dict[str, Any]]:
         _graph(
             "Write → applied, ms",
             [
-                _row(NAMESPACE, "writeToApplied", of, statistic, f"{name} {statistic}")
+                _row(NAMESPACE, WRITE_TO_APPLIED, of, statistic, f"{name} {statistic}")
                 for name, of in by.items()
                 for statistic in ("p50", "p99")
             ],
@@ -99,27 +117,27 @@ def _widgets(args: DashboardArgs) -> list[dict[str, Any]]:
                     f"{metric}, ms",
                     [_row(NAMESPACE, metric, of, "Average", name) for name, of in by.items()],
                 )
-                for metric in ("forwardTimeTaken", "snsTimeTaken", "sqsTimeTaken")
+                for metric in (FORWARD_TIME_TAKEN, SNS_TIME_TAKEN, SQS_TIME_TAKEN)
             ),
             _graph(
                 "Age of the newest watermark at the worst task, ms",
-                [_row(NAMESPACE, "watermarkLag", of, "Maximum", name) for name, of in by.items()],
+                [_row(NAMESPACE, WATERMARK_LAG, of, "Maximum", name) for name, of in by.items()],
                 line=late_after(args.watermark_seconds),
             ),
             _graph(
                 "Tasks, those at the fleet's digest, those unready",
                 [
                     _row(NAMESPACE, metric, own, "Minimum", metric)
-                    for metric in ("tasks", "tasksAtDigest", "unreadyTasks")
+                    for metric in (TASKS, TASKS_AT_DIGEST, UNREADY_TASKS)
                 ],
             ),
             _graph(
                 "Polling instead of push (1: some task), repairs, lost, poison, stops",
                 [
-                    _row(NAMESPACE, "fallback", own, "Maximum", "fallback"),
+                    _row(NAMESPACE, FALLBACK, own, "Maximum", FALLBACK),
                     *(
                         _row(NAMESPACE, metric, own, "Sum", metric)
-                        for metric in ("repairs", "lost", "poisonMessages", "stoppedTasks")
+                        for metric in (REPAIRS, LOST, POISON_MESSAGES, STOPPED_TASKS)
                     ),
                 ],
             ),

@@ -15,9 +15,15 @@ from components.json_text import json_text
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.leases_table import LeasesTable
 from components.policy_document import Statement, allow
-from components.push_alarms import NAMESPACE
 from components.state_table import StateTable
 from components.task_slots import TaskSlots
+from functions.reaper.reaper_metrics import (
+    NAMESPACE,
+    POISON_MESSAGES,
+    STOPPED_TASKS,
+    TASKS,
+    UNREADY_TASKS,
+)
 
 # boto3 alone takes a second of a 128 MB function's processor.
 MEMORY = 256
@@ -141,7 +147,7 @@ class Reaper(pulumi.ComponentResource):
             0,
             description="A task was stopped, since it did not apply a change that the others hold: the "
             "stop's reason says which. What it did not apply is in the archive.",
-            metric="stoppedTasks",
+            metric=STOPPED_TASKS,
             statistic="Sum",
             **watched,
         )
@@ -151,7 +157,7 @@ class Reaper(pulumi.ComponentResource):
             minutes=FEW_MINUTES,
             description="Fewer tasks hold a slot than the service is to have, or the reaper does not run: "
             "see the service's events and the tasks' logs.",
-            metric="tasks",
+            metric=TASKS,
             **watched,
         )
         alarm_above(
@@ -160,7 +166,7 @@ class Reaper(pulumi.ComponentResource):
             minutes=UNREADY_MINUTES,
             description="A task has not read the whole table, or cannot read it again, or no watermark comes "
             "to it: see its log.",
-            metric="unreadyTasks",
+            metric=UNREADY_TASKS,
             # A minute is bad only if it was so throughout.
             statistic="Minimum",
             **watched,
@@ -170,7 +176,7 @@ class Reaper(pulumi.ComponentResource):
             0,
             description="Most tasks refuse the same change, or more than they tell: nobody was stopped, and "
             "a person has to look. What they refused is in the archive.",
-            metric="poisonMessages",
+            metric=POISON_MESSAGES,
             statistic="Maximum",
             **watched,
         )

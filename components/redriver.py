@@ -10,6 +10,7 @@ from components.guarded_queue import GuardedQueue, GuardedQueueArgs
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from components.policy_document import allow
 from components.state_table import StateTable
+from functions.redriver.redriver_metrics import LOST, NAMESPACE
 
 TIMEOUT_SECONDS = 30
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -113,8 +114,8 @@ class Redriver(pulumi.ComponentResource):
             f"{name}-lost",
             0,
             description="Changes left the stream unpublished. Tasks find them by their next rescan.",
-            namespace="statecast",
-            metric="lost",
+            namespace=NAMESPACE,
+            metric=LOST,
             dimensions={"table": args.table.table_name},
             statistic="Sum",
             topic_arn=args.alarm_topic_arn,

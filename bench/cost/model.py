@@ -59,8 +59,8 @@ REAPER_S, REAPER_GB, REAPER_EVERY_S, LEASE_BYTES = 0.3, 0.25, 60, 600
 # Of a queue that a function reads: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 MAPPING_POLLS, MAPPING_POLL_S = 5, 20
 # Slots apart: of a forwarder, how it fails and how slow a change is; a bus's rule and its dead letters; the
-# redriver's four, the reaper's five.
-ALARMS_OF_FORWARDER, ALARMS_OF_BUS, ALARMS_OF_FLEET = 2, 2, 9
+# redriver's four, the reaper's five. A fleet that polls has one: how slow a change is.
+ALARMS_OF_FORWARDER, ALARMS_OF_BUS, ALARMS_OF_FLEET, ALARMS_OF_POLLS = 2, 2, 9, 1
 
 Entry = Literal["table", "appsync"]
 
@@ -342,7 +342,7 @@ class Month:
     def _watching(self) -> Iterator[Line]:
         p, of, changes = self.prices, self.of, self.demand.changes
         forwarders = len(of.forwarders)
-        alarms = 0
+        alarms = ALARMS_OF_POLLS
         if forwarders:
             alarms = (
                 ceil(of.slots / self.levers.slots_per_alarm)

@@ -9,6 +9,17 @@ from consumer.clock import now_ms
 from consumer.message import Change, Delivery, written_at_of
 from consumer.replica import Outcome
 from consumer.settings import POLL
+from consumer.task_metrics import (
+    APPLY_TIME_TAKEN,
+    FALLBACK,
+    FORWARD_TIME_TAKEN,
+    NAMESPACE,
+    REPAIRS,
+    SNS_TIME_TAKEN,
+    SQS_TIME_TAKEN,
+    WATERMARK_LAG,
+    WRITE_TO_APPLIED,
+)
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -17,7 +28,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 def _directive(dimensions: tuple[str, ...], unit: str, *metrics: str) -> str:
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     names = [{"Name": name, "Unit": unit} for name in metrics]
-    return _encode({"Namespace": "statecast", "Dimensions": [dimensions], "Metrics": names})
+    return _encode({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": names})
 
 
 _BY_FORWARDER = "table", "forwarder"
@@ -63,11 +74,11 @@ def _change_line(
     message, forwarder, receives = source
     written_at, sns_at, sent_at, first_received_at, received_at, applied_at = clocks
     taken = {
-        "writeToApplied": _between(written_at, applied_at),
-        "forwardTimeTaken": _between(written_at, sns_at),
-        "snsTimeTaken": _between(sns_at, sent_at),
-        "sqsTimeTaken": _between(sent_at, first_received_at),
-        "applyTimeTaken": _between(first_received_at, applied_at),
+        WRITE_TO_APPLIED: _between(written_at, applied_at),
+        FORWARD_TIME_TAKEN: _between(written_at, sns_at),
+        SNS_TIME_TAKEN: _between(sns_at, sent_at),
+        SQS_TIME_TAKEN: _between(sent_at, first_received_at),
+        APPLY_TIME_TAKEN: _between(first_received_at, applied_at),
     }
     # A metric that is named must have a number.
     metrics = [name for name, milliseconds in taken.items() if milliseconds is not None]
@@ -100,18 +111,18 @@ def _between(start: int | None, end: int | None) -> int | None:
 def watermark_lines(who: Mapping[str, str], lag: Mapping[str, int], *, fallback: bool) -> Iterator[str]:
     """How old the newest watermark is, by forwarder, and whether the task polls instead."""
     directives = [
-        _directive(_BY_FORWARDER, "Milliseconds", "watermarkLag"),
-        _directive(("table",), "Count", "fallback"),
+        _directive(_BY_FORWARDER, "Milliseconds", WATERMARK_LAG),
+        _directive(("table",), "Count", FALLBACK),
     ]
     for forwarder, milliseconds in lag.items():
-        fields = {"forwarder": forwarder, "watermarkLag": milliseconds, "fallback": int(fallback)}
+        fields = {"forwarder": forwarder, WATERMARK_LAG: milliseconds, FALLBACK: int(fallback)}
         yield _event_line("watermark", directives, {**who, **fields})
 
 
 def repair_line(who: Mapping[str, str], item_id: str, version: int) -> str:
     """A change that a rescan brought, and no message."""
-    directives = [_directive(("table",), "Count", "repairs")]
-    return _event_line("repaired", directives, {**who, "id": item_id, "version": version, "repairs": 1})
+    directives = [_directive(("table",), "Count", REPAIRS)]
+    return _event_line("repaired", directives, {**who, "id": item_id, "version": version, REPAIRS: 1})
 
 
 def event_line(event: str, **fields: object) -> str:

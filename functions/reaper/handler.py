@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from decision import LETTERS_SEEN, Decision, Letter, Memory, Slot, Why, decide
 from letters import Item, census, change_in, lease_of, plain, reports
+from reaper_metrics import NAMESPACE, POISON_MESSAGES, STOPPED_TASKS, TASKS, TASKS_AT_DIGEST, UNREADY_TASKS
 
 # So long a letter that is to be archived is one run's: several alarms at once call as many.
 HIDDEN_SECONDS = 30
@@ -71,7 +72,7 @@ def reap() -> bool:
     counted = census(leases.values(), now_ms())
     log(
         "fleet",
-        **metrics(tasks=counted.tasks, tasksAtDigest=counted.at_digest, unreadyTasks=counted.unready),
+        **metrics({TASKS: counted.tasks, TASKS_AT_DIGEST: counted.at_digest, UNREADY_TASKS: counted.unready}),
     )
     with ThreadPoolExecutor(THREADS) as threads:
         peeked = list(threads.map(peek, QUEUES))
@@ -84,7 +85,7 @@ def reap() -> bool:
         found = look(leases, list(claimed))
         decision = settle([each.slot for each in found], remembered)
         if decision.poison:
-            log("poison message", changes=sorted(decision.poison), **metrics(poisonMessages=1))
+            log("poison message", changes=sorted(decision.poison), **metrics({POISON_MESSAGES: 1}))
         for slot in decision.waiting:
             log("waiting", slot=slot)
         archived = [each for each in found if each.slot.name in decision.archive]
@@ -217,7 +218,7 @@ def stop(tasks: Mapping[str, frozenset[str]]) -> None:
             changes = ", ".join(sorted(tasks[arn])) or "changes that were archived"
             reason = f"statecast reaper: it did not apply {changes}"[:MAX_REASON]
             ecs.stop_task(cluster=CLUSTER, task=arn, reason=reason)
-            log("stopped", task=arn, reason=reason, **metrics(stoppedTasks=1))
+            log("stopped", task=arn, reason=reason, **metrics({STOPPED_TASKS: 1}))
 
 
 def release(task: str) -> None:
@@ -264,10 +265,10 @@ def log(event: str, **fields: Any) -> None:
     print(json.dumps({"event": event, "at": now_ms(), "table": TABLE, **fields}), flush=True)  # noqa: T201
 
 
-def metrics(**values: int) -> dict[str, Any]:
+def metrics(values: Mapping[str, int]) -> dict[str, Any]:
     """What makes a log line metrics too (CloudWatch's embedded metric format)."""
     directive = {
-        "Namespace": "statecast",
+        "Namespace": NAMESPACE,
         "Dimensions": [["table"]],
         "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
     }

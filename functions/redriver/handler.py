@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import boto3
+from redriver_metrics import LOST, NAMESPACE
 
 # https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html. Ten pointers are well below its 256 KiB:
 # an id has 2 KB at most.
@@ -92,7 +93,7 @@ def redrive(asked: Range, body: str, context: Any) -> None:
     if found < asked.size:
         reason = f"the stream had {found} of the range's {asked.size} records left"
         give_up(body, reason)
-        log("lost", asked, reason=reason, lost=asked.size - found)
+        log("lost", asked, reason=reason, **{LOST: asked.size - found})
 
 
 def pages(asked: Range) -> Iterator[list[dict[str, Any]]]:
@@ -189,16 +190,16 @@ def give_up(body: str, reason: str) -> None:
 
 
 def log(event: str, asked: Range | None = None, **fields: Any) -> None:
-    """Write a line; `lost` in it is a metric, in CloudWatch's embedded metric format."""
+    """Write a line; LOST in it is a metric, in CloudWatch's embedded metric format."""
     at = int(time.time() * 1000)
     line: dict[str, Any] = {"event": event, "at": at}
     if asked:
         line |= {"table": asked.table, "shard": asked.shard, "first": asked.first, "last": asked.last}
-    if "lost" in fields:
+    if LOST in fields:
         metric = {
-            "Namespace": "statecast",
+            "Namespace": NAMESPACE,
             "Dimensions": [["table"]],
-            "Metrics": [{"Name": "lost", "Unit": "Count"}],
+            "Metrics": [{"Name": LOST, "Unit": "Count"}],
         }
         line["_aws"] = {"Timestamp": at, "CloudWatchMetrics": [metric]}
     sys.stdout.write(json.dumps({**line, **fields}) + "\n")

@@ -25,6 +25,7 @@ def load() -> ModuleType:
     assert specification and specification.loader
     module = importlib.util.module_from_spec(specification)
     with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PATH.parent)
         patch.setenv("TOPIC_ARN", TOPIC)
         patch.setenv("FAILURE_QUEUE_URL", FAILURES)
         patch.setenv("DEAD_LETTER_QUEUE_URL", DEAD_LETTERS)

@@ -8,7 +8,12 @@ import pytest
 from tests.program.conftest import CHECKOUT, Evaluation
 
 STACKS = ("dev", "lambda", "pipe", "bus", "poll", "local", "handoff")
-PLACES = {"NN": r"\d{2,3}", "FORWARDER": "(lambda|pipe|bus)", "WAY": r"\w+"}
+PLACES = {
+    "NN": r"\d{2,3}",
+    "FORWARDER": "(lambda|pipe|bus)",
+    "VARIANT": "(lambda|pipe|bus|poll)",
+    "WAY": r"\w+",
+}
 
 
 def documented() -> list[str]:

@@ -137,12 +137,12 @@ def test_a_service_is_a_cluster_a_task_definition_two_roles_a_log_and_a_scalable
         ("statecast:components:ServiceRole", "tasks-execution-role"),
         ("aws:iam/role:Role", "tasks-execution-role"),
         (ROLE_POLICY, "tasks-execution-role-policy"),
-        ("statecast:components:PushAlarms", "tasks-push"),
-        (ALARM, "tasks-push-lambda-late"),
-        (ALARM, "tasks-push-pipe-late"),
-        (ALARM, "tasks-push-lambda-slow"),
-        (ALARM, "tasks-push-pipe-slow"),
-        (ALARM, "tasks-push-repairs"),
+        ("statecast:components:FreshnessAlarms", "tasks-freshness"),
+        (ALARM, "tasks-freshness-lambda-late"),
+        (ALARM, "tasks-freshness-pipe-late"),
+        (ALARM, "tasks-freshness-lambda-slow"),
+        (ALARM, "tasks-freshness-pipe-slow"),
+        (ALARM, "tasks-freshness-repairs"),
     }
 
 
@@ -266,7 +266,8 @@ def test_a_task_that_polls_may_read_the_table_and_lease_and_has_slots_by_number(
     environment = {entry["name"]: entry["value"] for entry in container["environment"]}
     assert environment["STATECAST_VARIANTS"] == '["poll"]'
     assert (environment["STATECAST_SLOTS"], environment["STATECAST_SLOT_QUEUE_URLS"]) == ("2", "[]")
-    assert (made.of("aws:sqs/queue:Queue"), made.of(ALARM)) == ([], [])
+    assert made.of("aws:sqs/queue:Queue") == []
+    assert [alarm.name for alarm in made.of(ALARM)] == ["tasks-freshness-poll-slow"]
 
 
 def test_push_that_is_late_by_any_forwarder_and_changes_that_were_missed_raise_alarms() -> None:
@@ -282,7 +283,7 @@ def test_push_that_is_late_by_any_forwarder_and_changes_that_were_missed_raise_a
         "okActions": ["alarms"],
     }
     for forwarder in ("lambda", "pipe"):
-        inputs = dict(made[ALARM, f"tasks-push-{forwarder}-late"].inputs)
+        inputs = dict(made[ALARM, f"tasks-freshness-{forwarder}-late"].inputs)
         assert inputs.pop("alarmDescription")
         assert inputs == told | {
             "metricName": "watermarkLag",
@@ -291,7 +292,7 @@ def test_push_that_is_late_by_any_forwarder_and_changes_that_were_missed_raise_a
             "threshold": 26_000,
             "treatMissingData": "breaching",  # a fleet without tasks tells nothing
         }
-    inputs = dict(made[ALARM, "tasks-push-repairs"].inputs)
+    inputs = dict(made[ALARM, "tasks-freshness-repairs"].inputs)
     assert inputs.pop("alarmDescription")
     assert inputs == told | {
         "metricName": "repairs",

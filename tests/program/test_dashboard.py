@@ -77,13 +77,12 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> set[Metric]:
         *watermark_lines(who, {"lambda": 1}, fallback=False),
         repair_line(who, "a", 1),
     ]
-    redriver.HANDLER.log(
-        "lost", redriver.HANDLER.Range("a:b:c:d:e:table/state/stream/1", "s", "1", "2", 2), lost=1
-    )
+    gap = redriver.HANDLER.Range("a:b:c:d:e:table/state/stream/1", "s", "1", "2", 2)
+    redriver.HANDLER.log("lost", gap, **{redriver.HANDLER.LOST: 1})
     reaper = load(tmp_path, [])
-    reaper.log("fleet", **reaper.metrics(tasks=1, tasksAtDigest=1, unreadyTasks=0))
-    reaper.log("poison message", **reaper.metrics(poisonMessages=1))
-    reaper.log("stopped", **reaper.metrics(stoppedTasks=1))
+    counted = (reaper.TASKS, reaper.TASKS_AT_DIGEST, reaper.UNREADY_TASKS)
+    for names in (counted, [reaper.POISON_MESSAGES], [reaper.STOPPED_TASKS]):
+        reaper.log("event", **reaper.metrics(dict.fromkeys(names, 1)))
     return {metric for line in [*lines, *capsys.readouterr().out.splitlines()] for metric in told(line)}
 
 
@@ -159,14 +158,19 @@ def test_graphs_lie_beside_each_other_and_share_no_place(program: Program) -> No
     assert all(x + 8 <= 24 for x, _ in places)
 
 
-def test_an_alarm_tells_when_one_change_in_a_hundred_takes_more_than_two_seconds(program: Program) -> None:
-    made = program("dev")
-    alarm = made["aws:cloudwatch/metricAlarm:MetricAlarm", "statecast-tasks-push-pipe-slow"].inputs
+@pytest.mark.parametrize(
+    ("stack", "variant"), [("dev", "lambda"), ("dev", "pipe"), ("bus", "bus"), ("poll", "poll")]
+)
+def test_an_alarm_tells_when_one_change_in_a_hundred_takes_more_than_two_seconds(
+    program: Program, stack: str, variant: str
+) -> None:
+    made, name = program(stack), f"statecast-tasks-freshness-{variant}-slow"
+    alarm = made["aws:cloudwatch/metricAlarm:MetricAlarm", name].inputs
     assert (alarm["metricName"], alarm["extendedStatistic"], alarm["threshold"]) == (
         "writeToApplied",
         "p99",
         2000,
     )
     assert "statistic" not in alarm
-    assert alarm["dimensions"] == {"table": "statecast-state", "forwarder": "pipe"}
+    assert alarm["dimensions"] == {"table": "statecast-state", "forwarder": variant}
     assert alarm["alarmActions"]

@@ -44,8 +44,9 @@ REAPER = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 1,
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 1,
 }
-# No change topic, nothing that forwards, no queues and so no alarms, nor an endpoint to queues.
+# No change topic, nothing that forwards, no queues, nor an endpoint to them; one alarm, on slow polls.
 POLL = BASE | {
+    "aws:cloudwatch/metricAlarm:MetricAlarm": 1,
     "aws:ec2/vpcEndpoint:VpcEndpoint": 5,
     "aws:sns/topic:Topic": 1,
     "aws:sns/topicPolicy:TopicPolicy": 1,
