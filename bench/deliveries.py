@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_logs.type_defs import GetLogEventsRequestTypeDef
 
 POLL_S = 0.5
+CLOCK_MARGIN_MS = 60_000
+"""How far the clock of what logs may be behind ours before a line is overlooked."""
 POLL = "poll"
 """The forwarder of what came by none: a poll found it."""
 

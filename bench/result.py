@@ -37,6 +37,8 @@ from bench.statistics import (
 )
 from bench.writer import Write
 
+RESULTS = Path("results")
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -16,8 +16,7 @@ from bench.report.handoff import kilobytes
 from bench.report.markdown import table
 from bench.report.terminal import table_of
 from bench.report.wording import AWS_ONLY
-from bench.result import folder_of
-from bench.run import RESULTS
+from bench.result import RESULTS, folder_of
 
 COLUMNS = ("came", "lost", "mean", "p50", "p99", "worst", "A's p50")
 UNITS = (

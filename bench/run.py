@@ -12,29 +12,27 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from bench import appsync, environment, traces, workload
 from bench.burst import Burst, StepResult, step_result
 from bench.cost.variants import costs
-from bench.deliveries import Delivery, DeliveryLog, collect
+from bench.deliveries import CLOCK_MARGIN_MS, Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
 from bench.fleet import await_converged, await_ready, live_leases, wanted_tasks
 from bench.invocations import invocations
 from bench.presets import PRESETS, PresetName, Step
 from bench.report import markdown, page, show
-from bench.result import Observation, conclude, save
+from bench.report.terminal import progress_bars
+from bench.result import RESULTS, Observation, conclude, save
 from bench.stack import AWS_ONLY, Stack, find
 from bench.statistics import Distribution, acknowledged, expectations, fulfilled, join
 from bench.workload import PlannedWrite
 from bench.writer import Entry, TableEntry, Write, now_ms, write_on_schedule
 
 EntryName = Literal["table", "appsync"]
-RESULTS = Path("results")
 WRITES, INTERVAL_S = 40, 0.5
 WARM_UP_INTERVAL_S = 0.1
-CLOCK_MARGIN_MS = 60_000
-"""How far the tasks' clocks may be behind ours before a line is overlooked."""
 
 
 def run(
@@ -98,12 +96,6 @@ def run(
         console.print(f"Traces: {path}", soft_wrap=True)
     if not result.passed:
         raise typer.Exit(1)
-
-
-def progress_bars(console: Console) -> Progress:
-    """Drawn twice a second: it should cost nothing beside what is measured."""
-    columns = TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=console, refresh_per_second=2)
 
 
 def observe(

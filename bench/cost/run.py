@@ -20,8 +20,7 @@ from bench.deliveries import POLL
 from bench.environment import stamp
 from bench.errors import ExperimentError
 from bench.report.wording import parts
-from bench.result import folder_of
-from bench.run import RESULTS
+from bench.result import RESULTS, folder_of
 
 VARIANTS = (("lambda",), ("pipe",), ("lambda", "pipe"), ("bus",), (POLL,))
 """That are compared; `bus`: pipe → EventBridge bus → topic."""

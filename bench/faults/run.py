@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from bench import environment, workload
-from bench.deliveries import DeliveryLog, parse
+from bench.deliveries import CLOCK_MARGIN_MS, DeliveryLog, parse
 from bench.errors import ExperimentError
 from bench.faults import proxy
 from bench.faults.checker import Held, Sample, Struck, scan_told
@@ -29,8 +29,9 @@ from bench.faults.result import Observation, conclude
 from bench.faults.schedule import FAULTS, MALFORMED_MESSAGES, Strike, schedule
 from bench.fleet import await_converged, await_ready, live_leases, table_versions, wanted_tasks
 from bench.report.faults import page, show, show_schedule
-from bench.result import MEASURED, folder_of, save_deliveries
-from bench.run import CLOCK_MARGIN_MS, RESULTS, WARM_UP_INTERVAL_S, progress_bars, tidied
+from bench.report.terminal import progress_bars
+from bench.result import MEASURED, RESULTS, folder_of, save_deliveries
+from bench.run import WARM_UP_INTERVAL_S, tidied
 from bench.stack import find
 from bench.writer import TableEntry, now_ms, write_on_schedule
 from local.stack import local_stack

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench import environment, traces
+from bench.deliveries import CLOCK_MARGIN_MS
 from bench.errors import ExperimentError
 from bench.handoff.functions import Order, Sender, restarting
 from bench.handoff.lines import HandoffLog, follow
@@ -18,7 +19,8 @@ from bench.handoff.plan import PRESETS, WARM_UP_ROUNDS, Message, Preset, plan
 from bench.handoff.result import Observation, conclude, save
 from bench.handoff.traces import of_handoffs
 from bench.report.handoff import page, show
-from bench.run import CLOCK_MARGIN_MS, RESULTS, progress_bars
+from bench.report.terminal import progress_bars
+from bench.result import RESULTS
 from bench.stack import HandoffStack, find_handoff
 from bench.writer import now_ms, on_schedule
 

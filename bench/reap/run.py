@@ -19,8 +19,8 @@ from bench import environment
 from bench.errors import ExperimentError
 from bench.fleet import Lease, await_ready, live_leases, table_digest, table_versions, wanted_tasks
 from bench.reap.findings import Look, Poisoned, Sickened, poison_run, problems, show, sick_run
-from bench.result import folder_of
-from bench.run import RESULTS, tidied
+from bench.result import RESULTS, folder_of
+from bench.run import tidied
 from bench.stack import Stack, find
 from bench.writer import TableEntry, new_trace, now_ms
 

@@ -1,8 +1,9 @@
-"""The tables at the end of a run."""
+"""What a run shows meanwhile, and the tables at its end."""
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bench.bootstrap import LEVEL, STATISTICS
@@ -24,6 +25,12 @@ from bench.result import Result
 
 LOSSES_SHOWN = 20
 COLUMNS = ("mean", "p50", "p90", "p99", "max")
+
+
+def progress_bars(console: Console) -> Progress:
+    """Drawn twice a second: it should cost nothing beside what is measured."""
+    columns = TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, refresh_per_second=2)
 
 
 def show(result: Result, console: Console) -> None:

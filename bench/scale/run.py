@@ -16,8 +16,8 @@ from bench.configuration import Configuration, configuration
 from bench.cost.model import LAMBDA_BATCH, NO_LEVERS, Demand, Levers, bill
 from bench.cost.prices import prices
 from bench.errors import ExperimentError
-from bench.result import folder_of
-from bench.run import RESULTS, progress_bars
+from bench.report.terminal import progress_bars
+from bench.result import RESULTS, folder_of
 from bench.scale.aws import AWS
 from bench.scale.emulator import measured
 from bench.scale.limits import STREAM_SHARDS, Need, needs

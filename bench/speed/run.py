@@ -13,8 +13,8 @@ from rich.progress import Progress
 from bench import environment
 from bench.errors import ExperimentError
 from bench.fleet import live_leases, wanted_tasks
-from bench.result import folder_of
-from bench.run import RESULTS, progress_bars
+from bench.report.terminal import progress_bars
+from bench.result import RESULTS, folder_of
 from bench.speed import forwarding, measures
 from bench.speed.figure import Figure, table_of
 from bench.speed.scratch import wait

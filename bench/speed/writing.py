@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.run import progress_bars
+from bench.report.terminal import progress_bars
 from bench.speed.figure import Figure
 from bench.speed.scratch import scratch
 from bench.stack import Stack
