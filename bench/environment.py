@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -13,8 +13,13 @@ from typing import Any
 from bench.stack import PROJECT, Deployed
 
 
-def describe(stack: Deployed[Any], seed: int, start: datetime) -> dict[str, Any]:
-    """The cloud, the machine that bench ran on, the commit, and what the run can be repeated with."""
+def describe(
+    stack: Deployed[Any], seed: int, start: datetime, clock_bounds_ms: Sequence[int | None] = ()
+) -> dict[str, Any]:
+    """The cloud, the machine that bench ran on, the commit, and what the run can be repeated with.
+
+    `clock_bounds_ms` is how far each task's clock may be off, where ECS told it.
+    """
     return {
         "cloud": _cloud(stack),
         "region": stack.region,
@@ -25,11 +30,7 @@ def describe(stack: Deployed[Any], seed: int, start: datetime) -> dict[str, Any]
         "commit": _commit(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("boto3", "pulumi", "pulumi-aws")},
-        "clock_error": (
-            "none, every clock is of one host"
-            if stack.endpoint
-            else "unknown, the clocks are of several hosts and AWS does not tell how far off its own are"
-        ),
+        "clock_error": _clock_error(stack, clock_bounds_ms),
         "seed": seed,
         "started": stamp(start),
     }
@@ -44,6 +45,18 @@ def caveat(described: Mapping[str, Any]) -> str:
     """What to say beside every latency of a run; empty on AWS."""
     cloud = described["cloud"]
     return "" if cloud == "aws" else f"Measured on an {cloud}: its latency is not that of AWS."
+
+
+def _clock_error(stack: Deployed[Any], bounds_ms: Sequence[int | None]) -> str:
+    if stack.endpoint:
+        return "none, every clock is of one host"
+    known = [bound for bound in bounds_ms if bound is not None]
+    if not known:
+        return "unknown, the clocks are of several hosts and none tells how far it may be off"
+    return (
+        f"unknown, but of {len(known)} of {len(bounds_ms)} tasks: by ECS at most {max(known)} ms when they "
+        "started; how far the writer's, SNS's and SQS's may be off is not told"
+    )
 
 
 def _cloud(stack: Deployed[Any]) -> str:

@@ -33,6 +33,7 @@ class Lease:
     items: int
     digest: str
     lag: dict[str, int]
+    clock_error_bound_ms: int | None = None
     fallbacks: int = 0
     repairs: int = 0
 
@@ -51,6 +52,7 @@ def live_leases(dynamodb: "DynamoDBClient", table: str) -> list[Lease]:
             digest=item.get("digest", {}).get("S", ""),
             fallbacks=int(item.get("fallbacks", {}).get("N", "0")),
             repairs=int(item.get("repairs", {}).get("N", "0")),
+            clock_error_bound_ms=_number(item.get("clockErrorBound", {})),
             lag={name: int(lag["N"]) for name, lag in item.get("lag", {}).get("M", {}).items()},
         )
         for item in _scan(dynamodb, table)
@@ -143,6 +145,10 @@ def fleet(
     console.print(table, f"{count}/{total} tasks at digest {digest}, which is the table's", soft_wrap=True)
     if count < total:
         raise typer.Exit(1)
+
+
+def _number(attribute: dict[str, Any]) -> int | None:
+    return int(attribute["N"]) if "N" in attribute else None
 
 
 def _scan(dynamodb: "DynamoDBClient", table: str) -> list[dict[str, Any]]:

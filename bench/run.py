@@ -114,14 +114,15 @@ def observe(
     Of several steps each begins when all of the one before has come, and one that did not hold is the last.
     """
     start = datetime.now(UTC)
-    described = environment.describe(stack, seed, start)
     aws_only = [name for name in stack.outputs.variants if stack.endpoint and name in AWS_ONLY]
     variants = [name for name in stack.outputs.variants if name not in aws_only]
     if not variants:
         raise ExperimentError(f"an emulator does not run variant {aws_only[0]}: measure it on AWS")
     if preset:
         _refuse_unfit(stack, preset, variants)
-    tasks = [lease.task for lease in await_ready(stack, patience_s)]
+    leases = await_ready(stack, patience_s)
+    described = environment.describe(stack, seed, start, [lease.clock_error_bound_ms for lease in leases])
+    tasks = [lease.task for lease in leases]
     prefix = f"bench:{start:%Y%m%dT%H%M%S%f}:"
     door = _entry(stack, entry)
     log = DeliveryLog(

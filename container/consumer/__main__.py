@@ -1,16 +1,15 @@
 """`python -m consumer`: one task."""
 
-import json
 import os
 import signal
 import sys
 from threading import Thread
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
 
+from consumer.metadata import Metadata, read_metadata
 from consumer.pages import give_changes
 from consumer.server import make_server
 from consumer.settings import SettingError, Settings
@@ -32,7 +31,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         settings = Settings.from_environment(os.environ)
-        task = make_task(settings, task_arn(settings.metadata_uri))
+        task = make_task(settings, read_metadata(settings.metadata_uri))
         answer = make_server(task, settings.port)
     except (SettingError, OSError) as error:
         print(f"consumer: {error}", file=sys.stderr)  # noqa: T201
@@ -51,16 +50,7 @@ def stop_when_told(task: Task) -> None:
     task.stop()
 
 
-def task_arn(metadata_uri: str) -> str:
-    """The task's ARN; raises OSError.
-
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
-    """
-    with urlopen(f"{metadata_uri}/task", timeout=5) as answer:
-        return json.load(answer)["TaskARN"]
-
-
-def make_task(settings: Settings, arn: str) -> Task:
+def make_task(settings: Settings, metadata: Metadata) -> Task:
     """The task with its clients."""
     session: Any = boto3.Session()
     dynamodb = session.client("dynamodb", config=Config(retries=RETRIES, connect_timeout=2, read_timeout=10))
@@ -76,7 +66,8 @@ def make_task(settings: Settings, arn: str) -> Task:
             parameter_validation=False,
         ),
     )
-    return Task(settings, arn, dynamodb, sqs, start_traces(arn) if settings.traces else None)
+    traces = start_traces(metadata.arn) if settings.traces else None
+    return Task(settings, metadata, dynamodb, sqs, traces)
 
 
 def start_traces(arn: str) -> "Traces":

@@ -12,6 +12,7 @@ from consumer.failures import CALL_ERRORS, Failures
 from consumer.health import Facts
 from consumer.inbox import Inbox
 from consumer.lease import Lease, candidates, read_leases, slot_names, why_none
+from consumer.metadata import Metadata
 from consumer.reader import Mode, Reader
 from consumer.repairs import Repairs
 from consumer.replica import OUTCOMES, Outcome, Replica
@@ -52,16 +53,17 @@ class Task:
     def __init__(
         self,
         settings: Settings,
-        arn: str,
+        metadata: Metadata,
         dynamodb: "DynamoDBClient",
         sqs: "SQSClient",
         traces: "Traces | None" = None,
     ) -> None:
-        self.arn = arn
+        self.arn = metadata.arn
         self.replica = Replica(settings.slot_retention_seconds, steady)
         self.tenure: Tenure | None = None
         self.traces = traces
         self._settings = settings
+        self._clock_error_bound = metadata.clock_error_bound
         self._dynamodb = dynamodb
         self._sqs = sqs
         self._leasing = Failures("cannot-lease")
@@ -124,6 +126,7 @@ class Task:
         return {
             "task": self.arn,
             "slot": tenure.lease.slot if tenure else None,
+            "clockErrorBound": self._clock_error_bound,
             "mode": self.mode,
             "items": items,
             "digest": digest,
@@ -232,7 +235,18 @@ class Task:
     def _renew(self, tenure: Tenure) -> float:
         """Renew the lease and report; the seconds until the next renewal is due."""
         state = self.state()
-        told = ("mode", "items", "digest", "lag", "watermark", "fallbacks", "repairs", "poison", "refusing")
+        told = (
+            "clockErrorBound",
+            "mode",
+            "items",
+            "digest",
+            "lag",
+            "watermark",
+            "fallbacks",
+            "repairs",
+            "poison",
+            "refusing",
+        )
         report = {
             "ready": tenure.up_to_date(),
             # A task whose rescans fail stays ready, by what is pushed.

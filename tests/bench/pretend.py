@@ -52,6 +52,7 @@ class PretendStack:
     sns_clock_ms: int = 1
     fails: Callable[[str], bool] = lambda item_id: False
     digest: str | None = None
+    clock_bounds_ms: tuple[int | None, ...] = ()
     versions: dict[str, int] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
 
@@ -150,6 +151,8 @@ class _Scan:
             {"slot": {"S": f"{number:02}"}, "task": {"S": task}, "expiresAt": soon, **held}
             for number, task in enumerate(self.stack.tasks)
         ]
+        for slot, bound in zip(slots, self.stack.clock_bounds_ms, strict=False):
+            slot["clockErrorBound"] = {"NULL": True} if bound is None else {"N": str(bound)}
         expired = {"slot": {"S": "98"}, "task": {"S": "gone"}, **held, "expiresAt": {"N": "1"}}
         return [{"Items": slots}, {"Items": [expired, {"slot": {"S": "99"}, "freedAt": {"N": "1"}}]}]
 

@@ -69,7 +69,13 @@ def test_a_run_without_loss_exits_0_and_accounts_for_writes_times_tasks(bench: B
 
 def test_the_error_of_the_clocks_is_stated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench(PretendStack(), "--writes", "2")
-    assert summary()["environment"]["clock_error"].startswith("unknown, ")
+    assert summary()["environment"]["clock_error"] == (
+        "unknown, the clocks are of several hosts and none tells how far it may be off"
+    )
+    bench(PretendStack(task_count=3, wanted=3, clock_bounds_ms=(1, None, 2)), "--writes", "2")
+    assert summary()["environment"]["clock_error"].startswith(
+        "unknown, but of 2 of 3 tasks: by ECS at most 2 ms"
+    )
     monkeypatch.setattr(experiment.environment, "_cloud", lambda stack: "emulator")
     bench(PretendStack(endpoint="http://127.0.0.1:4566"), "--writes", "2")
     assert summary()["environment"]["clock_error"] == "none, every clock is of one host"

@@ -40,7 +40,8 @@ class Consumer:
 
         class Metadata(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps({"TaskARN": arn}).encode()
+                drift = {"ClockErrorBound": 0.556966, "ClockSynchronizationStatus": "SYNCHRONIZED"}
+                body = json.dumps({"TaskARN": arn, "ClockDrift": drift}).encode()
                 self.send_response(200 if self.path == "/v4/task" else 404)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

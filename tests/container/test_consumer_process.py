@@ -79,6 +79,7 @@ def test_changes_reach_the_replica_through_both_forwarders(make_spine: MakeSpine
     )
     assert (lease["slot"]["S"], lease["task"]["S"]) == (state["slot"], consumer.arn)
     assert (lease["ready"]["BOOL"], lease["items"]["N"], lease["mode"]["S"]) == (True, "2", "push")
+    assert int(lease["clockErrorBound"]["N"]) == state["clockErrorBound"] == 1
     counted = sum(int(lease[outcome]["N"]) for outcome in ("applied", "stale", "duplicate"))
     assert counted == len(consumer.logged("delivery"))
 

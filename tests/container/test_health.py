@@ -23,6 +23,7 @@ from consumer.health import (
     Reason,
     judge,
 )
+from consumer.metadata import Metadata
 from tests.container.test_inbox import SETTINGS
 
 WELL = Facts(
@@ -168,7 +169,7 @@ def test_a_call_that_hangs_is_given_up_before_its_thread_passes_for_stopped(
     monkeypatch: pytest.MonkeyPatch, long_poll_seconds: int
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")
-    task = make_task(replace(SETTINGS, long_poll_seconds=long_poll_seconds), "arn:task")
+    task = make_task(replace(SETTINGS, long_poll_seconds=long_poll_seconds), Metadata("arn:task", None))
     for client in (task._sqs, task._dynamodb):
         config: Any = client.meta.config
         tries = config.retries["total_max_attempts"]

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from consumer.clock import now_ms
 from consumer.health import judge
 from consumer.message import Change
+from consumer.metadata import Metadata
 from consumer.task import Task
 from tests.container.messages import given, image, message
 from tests.container.test_inbox import SETTINGS, watermark
@@ -81,7 +82,7 @@ def run() -> Any:
 
     def start(aws: Aws, **changes: Any) -> tuple[Task, Thread]:
         settings = replace(SETTINGS, **changes)
-        task = Task(settings, "arn:task", cast(Any, aws), cast(Any, aws))
+        task = Task(settings, Metadata("arn:task", None), cast(Any, aws), cast(Any, aws))
         thread = Thread(target=task.run, daemon=True)
         thread.start()
         started.append((task, aws, thread))
