@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from bench.cost.variants import costs
 from bench.deliveries import CLOCK_MARGIN_MS, Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
 from bench.fleet import await_converged, await_ready, live_leases, wanted_tasks
+from bench.handoff.run import handoff
 from bench.invocations import invocations
 from bench.presets import PRESETS, PresetName, Step
 from bench.report import markdown, page, show
@@ -39,10 +40,11 @@ def run(
     *,
     stack: Annotated[str, typer.Option(help="The stack: a local one that is up, or one on AWS.")],
     preset: Annotated[
-        PresetName | None,
+        Literal[PresetName, "epsagon"] | None,
         typer.Option(
             help="article: 20 tasks, 720 writes, one each 5 s. soak: a write each second, for an hour. "
-            "burst: 20 to 200 writes a second in steps of 20 s, until p99 leaves 2 s; one variant alone."
+            "burst: 20 to 200 writes a second in steps of 20 s, until p99 leaves 2 s; one variant alone. "
+            "epsagon: the other article's hand-off, on stack handoff, as `bench handoff` makes it."
         ),
     ] = None,
     writes: Annotated[
@@ -67,8 +69,16 @@ def run(
     ] = None,
 ) -> None:
     """Change items at a fixed interval, and account for every delivery to every task."""
+    options = {"--writes": writes, "--interval": interval}
+    if preset == "epsagon":
+        options |= {"--entry appsync": entry == "appsync", "--keep-items": keep_items}
+        _refuse_options(preset, "hands messages over, and `bench handoff` has its options", options)
+        handoff(stack=stack, preset=preset, seed=seed, patience=patience, traces_to=traces_to)
+        return
+    if preset:
+        _refuse_options(preset, f"is {PRESETS[preset]}", options)
+    steps = PRESETS[preset].steps if preset else [Step(writes or WRITES, interval or INTERVAL_S)]
     console = Console()
-    steps = _steps(preset, writes, interval)
     found = find(stack)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     console.print(
@@ -197,16 +207,12 @@ def observe(
     )
 
 
-def _steps(preset: PresetName | None, writes: int | None, interval_s: float | None) -> Sequence[Step]:
-    """What to make: a preset's steps, or one step by the options."""
-    if preset is None:
-        return [Step(writes or WRITES, interval_s or INTERVAL_S)]
-    given = [name for name, value in (("--writes", writes), ("--interval", interval_s)) if value is not None]
-    if given:
+def _refuse_options(preset: str, what: str, options: Mapping[str, object]) -> None:
+    """Refuse those that are given beside a preset, which says by itself what it does."""
+    if given := [name for name, value in options.items() if value]:
         raise ExperimentError(
-            f"--preset {preset} and {' and '.join(given)} exclude each other: the preset is {PRESETS[preset]}"
+            f"--preset {preset} and {' and '.join(given)} exclude each other: the preset {what}"
         )
-    return PRESETS[preset].steps
 
 
 def _refuse_unfit(stack: Stack, preset: PresetName, variants: Sequence[str]) -> None:

@@ -257,6 +257,28 @@ def test_the_article_s_preset_is_its_four_ways_and_says_what_the_article_does_no
     assert "It does not tell the payload's size" in " ".join(result.output.split())
 
 
+def test_the_second_article_s_plan_is_a_preset_of_a_run_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lines, "POLL_S", 0.01)
+    short = replace(PRESETS["epsagon"], messages=1, interval_s=0.002)
+    monkeypatch.setitem(PRESETS, "epsagon", short)
+    stack = PretendHandoff()
+    monkeypatch.setattr(experiment, "find_handoff", lambda name: stack)
+
+    options = ("run", "--stack", "pretend", "--preset", "epsagon", "--seed", "7", "--patience", "1")
+    result = CliRunner().invoke(command.app, options)
+    assert result.exit_code == 0, result.output
+    assert (summary()["preset"], summary()["environment"]["seed"], summary()["messages"]) == ("epsagon", 7, 4)
+
+    result = CliRunner().invoke(command.app, [*options, "--writes", "5", "--entry", "appsync"])
+    assert str(result.exception) == (
+        "--preset epsagon and --writes and --entry appsync exclude each other: the preset hands messages "
+        "over, and `bench handoff` has its options"
+    )
+
+
 def error(bench: Bench, stack: PretendHandoff) -> str:
     result = bench(stack, "--messages", "1")
     assert isinstance(result.exception, ExperimentError)
