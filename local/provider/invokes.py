@@ -42,6 +42,10 @@ def _availability_zones(region: str) -> Properties:
     }
 
 
+NO_IMAGE = "the local stack builds no image: set statecast:image, to that of Pulumi.local.yaml for example"
+REFUSED = {"aws:ecr/getAuthorizationToken:getAuthorizationToken": NO_IMAGE}
+"""Functions that have no answer here, and what to do instead."""
+
 INVOKES: dict[str, Callable[[str], Properties]] = {
     "aws:index/getCallerIdentity:getCallerIdentity": _caller_identity,
     "aws:index/getRegion:getRegion": _region,

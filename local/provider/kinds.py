@@ -81,6 +81,8 @@ class Kind(BaseModel):
     """Whether `forceDestroy` empties it first."""
     moving: frozenset[str] = frozenset()
     """Outputs that an update changes."""
+    refused: dict[str, str] = {}
+    """Inputs that the emulator takes and does wrong by, each with the reason and what to do instead."""
     local: frozenset[str] = frozenset()
     """Inputs that no call takes: they steer a provider, or the emulator has no use for them."""
 

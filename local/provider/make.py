@@ -69,6 +69,7 @@ class Maker:
         state = self._state(_packed(inputs))
         answer: Mapping[str, Any] = {}
         if self._kind.create:
+            self._refuse_wrong(inputs)
             self._refuse_unused(inputs, self._kind.create)
             response = self._call(self._kind.create, state)
             answer = self._thing(response, state) or response
@@ -111,6 +112,10 @@ class Maker:
                 self._call(call, state)
             except GoneError:
                 continue
+
+    def _refuse_wrong(self, inputs: Properties) -> None:
+        for name in inputs.keys() & self._kind.refused.keys():
+            raise CallError(f"{self._type.token}: {name}: {self._kind.refused[name]}")
 
     def _refuse_unused(self, inputs: Properties, create: Call) -> None:
         """An input that no call takes is refused: left out silently, it would look as if it worked."""

@@ -17,7 +17,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc as pb_grpc
 
 from . import plan
-from .invokes import INVOKES
+from .invokes import INVOKES, NO_IMAGE, REFUSED
 from .kinds import Kind, kinds
 from .make import CallError, Clients, Maker
 from .plan import Properties
@@ -166,6 +166,8 @@ class Provider(pb_grpc.ResourceProviderServicer):
     @_answers_errors
     def Invoke(self, request: pb.InvokeRequest, context: grpc.ServicerContext) -> pb.InvokeResponse:
         """Answer the functions that need no account."""
+        if request.tok in REFUSED:
+            raise LookupError(f"{request.tok}: {REFUSED[request.tok]}")
         if request.tok not in INVOKES:
             raise LookupError(
                 f"{request.tok}: the local provider answers only {', '.join(sorted(INVOKES))}; "
@@ -183,7 +185,7 @@ class Provider(pb_grpc.ResourceProviderServicer):
 
     def _maker(self, token: str, properties: Properties) -> Maker:
         if token.startswith("docker-build:"):
-            raise LookupError(f"{token}: the local stack builds no image: set statecast:image")
+            raise LookupError(f"{token}: {NO_IMAGE}")
         if token not in kinds():
             raise LookupError(f"{token} is not made locally yet: add it to local/provider/tables")
         return Maker(

@@ -532,6 +532,19 @@ def test_an_api_its_source_and_its_resolver_come_and_go(client: Client, account:
         assert each.read() is None, each.urn
 
 
+def test_what_the_emulator_would_do_wrong_is_refused_with_what_to_do(client: Client) -> None:
+    with pytest.raises(
+        RefusedError, match=r"DataSource: dynamodbConfig: the emulator's .* \(--config writeApi=function\)"
+    ):
+        client.create(
+            "aws:appsync/dataSource:DataSource",
+            "source",
+            apiId="api",
+            type="AMAZON_DYNAMODB",
+            dynamodbConfig={"tableName": "state"},
+        )
+
+
 def test_an_input_that_no_call_takes_is_refused(client: Client) -> None:
     with pytest.raises(
         RefusedError, match=r"aws:iam/role:Role: the local provider has no use for inlinePolicies"

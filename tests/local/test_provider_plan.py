@@ -71,6 +71,8 @@ def test_the_image_can_be_planned_but_not_built(client: Client, monkeypatch: pyt
     assert client.plan(image, "i", {"push": False})["ref"] == UNKNOWN
     with pytest.raises(RefusedError, match="the local stack builds no image: set statecast:image"):
         client.create(image, "i", push=False)
+    with pytest.raises(RefusedError, match="the local stack builds no image: set statecast:image"):
+        client.invoke("aws:ecr/getAuthorizationToken:getAuthorizationToken")
 
 
 def test_without_an_emulator_nothing_is_made(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
