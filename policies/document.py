@@ -9,7 +9,7 @@ from typing import Any
 
 from pulumi_policy import PolicyResource
 
-from .kinds import QUEUE, QUEUE_POLICY, ROLE, TOPIC, TOPIC_POLICY
+from .kinds import KEY, KEY_POLICY, QUEUE, QUEUE_POLICY, ROLE, TOPIC, TOPIC_POLICY
 from .stack import Resource, Stack, is_set, value
 
 IDENTITY_POLICIES = (
@@ -115,12 +115,17 @@ def allowed_by(policy: Resource) -> Iterator[Statement]:
 
 @lru_cache(maxsize=1)
 def policies_of(stack: Stack) -> dict[str, list[PolicyResource]]:
-    """For each queue and topic, by URN, what holds its policy: itself, or a resource of its own."""
+    """For each queue, topic and key, by URN, what holds its policy: itself, or a resource of its own."""
     found: dict[str, list[PolicyResource]] = defaultdict(list)
-    for target in stack.of_type(QUEUE, TOPIC):
+    for target in stack.of_type(QUEUE, TOPIC, KEY):
         if is_set(target, ("policy",)):
             found[target.urn].append(target)
-    for kind, path, target_kind in ((QUEUE_POLICY, "queueUrl", QUEUE), (TOPIC_POLICY, "arn", TOPIC)):
+    owned = (
+        (QUEUE_POLICY, "queueUrl", QUEUE),
+        (TOPIC_POLICY, "arn", TOPIC),
+        (KEY_POLICY, "keyId", KEY),
+    )
+    for kind, path, target_kind in owned:
         for policy in stack.of_type(kind):
             for target in stack.referred(policy, (path,), target_kind):
                 found[target.urn].append(policy)

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from pulumi_policy import PolicyResource, ResourceValidationArgs, proxy
 
-from .kinds import COMPOSITE_ALARM
+from .kinds import COMPOSITE_ALARM, KEY
 
 Resource = PolicyResource | ResourceValidationArgs
 
 Path = tuple[str | int, ...]
 """Where a value stands in a resource's properties. A step into a string reads it as a JSON document."""
 
-NAMES: Final = {COMPOSITE_ALARM: "alarmName"}
+NAMES: Final = {COMPOSITE_ALARM: "alarmName", KEY: "keyId"}
 """The property that holds a resource's name, where that is not `name`."""
 
 _UNKNOWN: Final = object()

@@ -8,10 +8,18 @@ from functools import lru_cache
 
 from pulumi_policy import PolicyResource, Severity
 
-from ..kinds import COMPOSITE_ALARM, METRIC_ALARM, QUEUE, SUBSCRIPTION, TOPIC
+from ..document import policies_of, statements
+from ..kinds import COMPOSITE_ALARM, KEY, METRIC_ALARM, QUEUE, SUBSCRIPTION, TOPIC
 from ..queues import REDRIVE
 from ..rule import Fixes, Planned, rule
 from ..stack import Resource, Stack, is_set, known, value
+
+SENDERS = {
+    QUEUE: ("alias/aws/sqs", "sns.amazonaws.com"),
+    TOPIC: ("alias/aws/sns", "cloudwatch.amazonaws.com"),
+}
+"""The key that AWS manages, and who sends."""
+USES = ("kms:Decrypt", "kms:GenerateDataKey")
 
 
 def _encrypt(queue: Planned) -> None:
@@ -34,16 +42,31 @@ def topic_is_encrypted(topic: Resource) -> Fixes:
 
 @rule(Severity.HIGH, QUEUE, TOPIC)
 def key_admits_sender(target: PolicyResource, stack: Stack) -> Fixes:
-    """No queue that SNS sends to, and no topic that an alarm tells, is under the key that AWS manages.
+    """The key of every queue that SNS sends to, and of every topic that an alarm tells, admits the sender.
 
-    Its policy admits no service. https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    That which AWS manages admits no service, nor does one without a policy of its own: what is sent is lost
+    in silence. https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
     """
-    if target.urn in _reached_by_services(stack):
-        key = str(known(target, "kmsMasterKeyId"))
-        if key.endswith("alias/aws/sqs"):
-            yield "SNS cannot use its key: set sqs_managed_sse_enabled instead, or a key that admits SNS."
-        if key.endswith("alias/aws/sns"):
-            yield "alarms cannot use its key: set one that grants cloudwatch.amazonaws.com its use."
+    if target.urn not in _reached_by_services(stack):
+        return
+    managed, sender = SENDERS[target.resource_type]
+    grant = f"allow {sender} {' and '.join(USES)} in its key's policy"
+    if str(known(target, "kmsMasterKeyId")).endswith(managed):
+        instead = "set sqs_managed_sse_enabled instead, or" if target.resource_type == QUEUE else "set"
+        yield f"{sender} cannot use its key: {instead} a key of your own, and {grant}."
+    for key in stack.referred(target, ("kmsMasterKeyId",), KEY):
+        if not _admits(key, sender, stack):
+            yield f"{sender} cannot use its key: {grant}."
+
+
+def _admits(key: PolicyResource, sender: str, stack: Stack) -> bool:
+    allowed = [
+        statement
+        for policy in policies_of(stack).get(key.urn, ())
+        for statement in statements(policy, "policy")
+        if statement.allows and (sender in statement.principals("Service") or statement.is_for_anyone)
+    ]
+    return all(any(statement.covers(use) for statement in allowed) for use in USES)
 
 
 @lru_cache(maxsize=1)

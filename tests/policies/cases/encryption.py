@@ -2,7 +2,9 @@ import pulumi
 import pulumi_aws as aws
 
 from tests.policies.case import Cases
-from tests.policies.cases.parts import TOPIC_ARN, alarm, arn, composite, redrive, unknown
+from tests.policies.cases.parts import ACCOUNT, TOPIC_ARN, alarm, arn, composite, document, redrive, unknown
+
+OWNER = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "kms:*", "Resource": "*"}
 
 queues = Cases("queue-is-encrypted")
 
@@ -115,12 +117,55 @@ def a_topic_of_a_composite_alarm(at: str) -> None:
     composite(f"{at}any", f"ALARM({at}elsewhere)", alarm_actions=[topic.arn])
 
 
-@keys.passes
-def others(at: str) -> None:
+def _granted(service: str, *actions: str) -> pulumi.Output[str]:
+    grant = {"Effect": "Allow", "Principal": {"Service": service}, "Action": actions, "Resource": "*"}
+    return document(OWNER, grant)
+
+
+@keys.fails("topic")
+def a_topic_of_alarms_under_a_key_without_a_policy(at: str) -> None:
+    topic = aws.sns.Topic(f"{at}topic", kms_master_key_id=aws.kms.Key(f"{at}key").arn)
+    alarm(f"{at}alarm", "elsewhere", alarm_actions=[topic.arn])
+
+
+@keys.fails("topic")
+def a_key_that_admits_another_service(at: str) -> None:
+    key = aws.kms.Key(f"{at}key", policy=_granted("sns.amazonaws.com", "kms:Decrypt", "kms:GenerateDataKey*"))
+    topic = aws.sns.Topic(f"{at}topic", kms_master_key_id=key.key_id)
+    alarm(f"{at}alarm", "elsewhere", alarm_actions=[topic.arn])
+
+
+@keys.fails("orders")
+def a_queue_under_a_key_by_which_sns_may_only_read(at: str) -> None:
     key = aws.kms.Key(f"{at}key")
-    topic = aws.sns.Topic(f"{at}topic", kms_master_key_id=key.arn)
+    aws.kms.KeyPolicy(f"{at}policy", key_id=key.key_id, policy=_granted("sns.amazonaws.com", "kms:Decrypt"))
+    _subscribed(at, aws.sqs.Queue(f"{at}orders", kms_master_key_id=key.arn).arn)
+
+
+@keys.passes
+def keys_that_admit_who_sends(at: str) -> None:
+    policy = _granted("cloudwatch.amazonaws.com", "kms:Decrypt", "kms:GenerateDataKey*")
+    topic = aws.sns.Topic(f"{at}topic", kms_master_key_id=aws.kms.Key(f"{at}alarms", policy=policy).arn)
+    alarm(f"{at}alarm", "elsewhere", alarm_actions=[topic.arn])
+    key = aws.kms.Key(f"{at}key")
+    aws.kms.KeyPolicy(f"{at}policy", key_id=key.key_id, policy=_granted("sns.amazonaws.com", "kms:*"))
+    _subscribed(at, aws.sqs.Queue(f"{at}orders", kms_master_key_id=key.arn).arn)
+
+
+@keys.passes
+def keys_of_elsewhere_and_of_sqs(at: str) -> None:
+    topic = aws.sns.Topic(f"{at}topic", kms_master_key_id="alias/alarms")
     alarm(f"{at}alarm", "elsewhere", alarm_actions=[topic.arn])
     _subscribed(at, aws.sqs.Queue(f"{at}orders", sqs_managed_sse_enabled=True).arn)
+
+
+@keys.undecided("topic")
+def a_key_whose_policy_is_not_known_yet(at: str) -> None:
+    key = aws.kms.Key(
+        f"{at}key", policy=document(OWNER | {"Condition": {"StringEquals": {"a": unknown(at)}}})
+    )
+    topic = aws.sns.Topic(f"{at}topic", kms_master_key_id=key.arn)
+    alarm(f"{at}alarm", "elsewhere", alarm_actions=[topic.arn])
 
 
 @keys.not_applicable
