@@ -14,12 +14,6 @@ CONTAINER = Path(__file__).parents[1] / "container"
 PRIVATE_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)")
 
 
-def repository_arn_of(image: str) -> str | None:
-    """The ARN of the ECR repository that an image is in; none for an image from elsewhere."""
-    match = PRIVATE_IMAGE.match(image)
-    return f"arn:aws:ecr:{match[2]}:{match[1]}:repository/{match[3]}" if match else None
-
-
 @dataclass(frozen=True, kw_only=True)
 class ConsumerImageArgs:
     """What a ConsumerImage is made of."""
@@ -38,16 +32,24 @@ class ConsumerImage(pulumi.ComponentResource):
         self, name: str, args: ConsumerImageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("statecast:components:ConsumerImage", name, None, opts)
+        self._invoke_opts = pulumi.InvokeOutputOptions(parent=self)
 
         if args.uri:
-            arn = repository_arn_of(args.uri)
             self.uri = pulumi.Output.from_input(args.uri)
-            self.repository_arn = pulumi.Output.from_input(arn) if arn else None
+            self.repository_arn = self._repository_arn_of(args.uri)
         else:
             repository = self._repository(name, args)
             self.uri = self._built(name, repository)
             self.repository_arn = repository.arn
         self.register_outputs({"uri": self.uri, "repositoryArn": self.repository_arn})
+
+    def _repository_arn_of(self, image: str) -> pulumi.Output[str] | None:
+        """The ARN of the ECR repository that an image is in; none for an image from elsewhere."""
+        match = PRIVATE_IMAGE.match(image)
+        if not match:
+            return None
+        partition = aws.get_partition_output(opts=self._invoke_opts).partition
+        return pulumi.Output.format("arn:{0}:ecr:{2}:{1}:repository/{3}", partition, *match.groups())
 
     def _repository(self, name: str, args: ConsumerImageArgs) -> aws.ecr.Repository:
         return aws.ecr.Repository(
@@ -59,14 +61,22 @@ class ConsumerImage(pulumi.ComponentResource):
         )
 
     def _built(self, name: str, repository: aws.ecr.Repository) -> pulumi.Output[str]:
-        login = aws.ecr.get_authorization_token_output(registry_id=repository.registry_id)
+        login = aws.ecr.get_authorization_token_output(
+            registry_id=repository.registry_id, opts=self._invoke_opts
+        )
         image = docker_build.Image(
             name,
             context={"location": relpath(CONTAINER)},
             platforms=[docker_build.Platform.LINUX_ARM64],
-            # By digest alone: an immutable tag would refuse the second build of the same source.
+            # By digest alone: an immutable tag would refuse the second build of the same source. Raw, since
+            # of an export by its fields the provider refuses a name that a first preview does not know:
+            # https://github.com/pulumi/pulumi-docker-build/blob/v0.0.22/provider/internal/export.go
             exports=[
-                {"registry": {"names": [repository.repository_url], "push": True, "push_by_digest": True}}
+                {
+                    "raw": pulumi.Output.format(
+                        "type=registry,push-by-digest=true,name={0}", repository.repository_url
+                    )
+                }
             ],
             registries=[
                 {

@@ -93,7 +93,7 @@ class Provider(pb_grpc.ResourceProviderServicer):
             seed=request.randomSeed,
             default_tags=self._default_tags,
         )
-        return pb.CheckResponse(inputs=_struct(inputs))
+        return pb.CheckResponse(inputs=_struct(inputs), failures=_nameless(token, inputs))
 
     @_answers_errors
     def Diff(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
@@ -196,6 +196,23 @@ class Provider(pb_grpc.ResourceProviderServicer):
         type_ = resource_type(token)
         region = {"region": self._region} if "region" in type_.properties else {}
         return plan.planned(type_, inputs, region | known)
+
+
+def _nameless(token: str, inputs: Properties) -> list[pb.CheckFailure]:
+    """What docker-build's provider says of a push without a name: to it one that is not known yet is none.
+
+    https://github.com/pulumi/pulumi-docker-build/blob/v0.0.22/provider/internal/export.go
+    """
+    if not token.startswith("docker-build:") or inputs.get("tags"):
+        return []
+    reason = "at least one tag or export name is needed when pushing to a registry"
+    return [
+        pb.CheckFailure(property=f"exports[{number}]", reason=reason)
+        for number, export in enumerate(inputs.get("exports", []))
+        if (registry := export.get("registry"))
+        and registry.get("push", True)
+        and not {*registry.get("names", [])} - {plan.UNKNOWN, ""}
+    ]
 
 
 def _kind(token: str) -> Kind:

@@ -50,6 +50,8 @@ class Client:
             ),
             self.context,
         )
+        if response.failures:
+            raise RefusedError("; ".join(f"{each.property}: {each.reason}" for each in response.failures))
         return MessageToDict(response.inputs)
 
     def plan(self, token: str, name: str, inputs: Properties) -> Properties:

@@ -75,6 +75,16 @@ def test_the_image_can_be_planned_but_not_built(client: Client, monkeypatch: pyt
         client.invoke("aws:ecr/getAuthorizationToken:getAuthorizationToken")
 
 
+def test_an_image_is_not_pushed_by_a_name_that_is_not_known_yet(client: Client) -> None:
+    image = "docker-build:index:Image"
+    raw = {"raw": UNKNOWN}
+
+    assert client.check(image, "i", {"exports": [raw]}) == {"exports": [raw]}
+    assert client.check(image, "i", {"exports": [{"registry": {"names": ["registry/i"]}}]})
+    with pytest.raises(RefusedError, match=r"exports\[1\]: at least one tag or export name is needed"):
+        client.check(image, "i", {"exports": [raw, {"registry": {"names": [UNKNOWN]}}]})
+
+
 def test_without_an_emulator_nothing_is_made(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
 

@@ -100,6 +100,7 @@ class Cloud(mocks.Mocks):
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
         return {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT},
+            "aws:index/getPartition:getPartition": {"partition": "aws"},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "secret"},
         }[args.token]
 

@@ -5,7 +5,7 @@ import pulumi
 import pytest
 from pulumi.runtime import rpc
 
-from components.consumer_image import ConsumerImage, ConsumerImageArgs, repository_arn_of
+from components.consumer_image import ConsumerImage, ConsumerImageArgs
 from components.consumer_service import ConsumerService, ConsumerServiceArgs
 from components.leases_table import LeasesTable, LeasesTableArgs
 from components.network import Network, NetworkArgs
@@ -97,9 +97,7 @@ def test_without_one_the_image_is_built_into_a_repository_and_named_by_digest() 
     assert built["buildOnPreview"] is False
     assert built["context"] == {"location": "container"}
     assert built["platforms"] == ["linux/arm64"]
-    assert built["exports"] == [
-        {"registry": {"names": ["registry/image"], "push": True, "pushByDigest": True}}
-    ]
+    assert built["exports"] == [{"raw": "type=registry,push-by-digest=true,name=registry/image"}]
     assert built["registries"] == rpc.wrap_rpc_secret(
         [{"address": "registry/image", "username": "AWS", "password": "secret"}]
     )
@@ -119,7 +117,7 @@ def test_without_one_the_image_is_built_into_a_repository_and_named_by_digest() 
     ],
 )
 def test_an_image_in_ecr_tells_its_repository(uri: str, repository: str | None) -> None:
-    assert repository_arn_of(uri) == repository
+    assert image(uri)[2] == repository
 
 
 def test_a_service_is_a_cluster_a_task_definition_two_roles_a_log_and_a_scalable_target() -> None:
