@@ -12,6 +12,11 @@ from components.policy_document import Statement, allow
 from components.service_role import ServiceRole, ServiceRoleArgs
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
+# All that a version holds; tags and concurrency are the function's own.
+VERSIONED = [
+    *("architectures", "code", "environment", "handler", "loggingConfig", "memorySize", "role", "runtime"),
+    *("snapStart", "timeout"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +86,7 @@ class LambdaFunction(pulumi.ComponentResource):
             reserved_concurrent_executions=args.reserved_concurrency,
             publish=True,
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role], replace_on_changes=["*"]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role], replace_on_changes=VERSIONED),
         )
 
         self.arn = function.arn
