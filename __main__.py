@@ -121,7 +121,7 @@ def fleet(settings: Settings) -> None:
                 leases=leases,
                 slots=slots,
                 tasks_min=settings.tasks_min,
-                cluster_arn=service.cluster_arn,
+                service=service,
                 alarm_topic_arn=alarms.arn,
                 retention_days=settings.log_retention_days,
                 force_destroy=settings.force_destroy,

@@ -97,9 +97,8 @@ class ConsumerService(pulumi.ComponentResource):
             container_definitions=json_text([_container(args, logs.name)]),
             opts=child_opts,
         )
-        # With room between the two, scaling owns the count and an `up` must not reset it. Without, the
+        # Where a metric is tracked, scaling owns the count and an `up` must not reset it. Elsewhere the
         # program does: to register a target moves no task.
-        scales = args.tasks_max > args.tasks_min
         service = aws.ecs.Service(
             name,
             cluster=cluster.arn,
@@ -120,7 +119,7 @@ class ConsumerService(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[task_role, execution_role, args.slots, args.network],
-                ignore_changes=["desiredCount"] if scales else None,
+                ignore_changes=["desiredCount"] if args.scaling_metric else None,
             ),
         )
         scalable = aws.appautoscaling.Target(
@@ -155,6 +154,7 @@ class ConsumerService(pulumi.ComponentResource):
                 forwarders=args.variants if args.slots.queues else [],
                 watermark_seconds=args.watermark_seconds,
                 alarm_topic_arn=args.alarm_topic_arn,
+                told_by=service,
             ),
             opts=child_opts,
         )

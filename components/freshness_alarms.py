@@ -26,6 +26,7 @@ class FreshnessAlarmsArgs:
     forwarders: Sequence[str]  # by the names that tasks know them by; none: the tasks poll
     watermark_seconds: int  # how often a watermark is written
     alarm_topic_arn: pulumi.Input[str]  # who is told
+    told_by: pulumi.Resource  # the tasks: before they are there, or after, missing data would be an alarm
 
 
 class FreshnessAlarms(pulumi.ComponentResource):
@@ -35,7 +36,7 @@ class FreshnessAlarms(pulumi.ComponentResource):
         self, name: str, args: FreshnessAlarmsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("statecast:components:FreshnessAlarms", name, None, opts)
-        child_opts = pulumi.ResourceOptions(parent=self)
+        child_opts = pulumi.ResourceOptions(parent=self, depends_on=[args.told_by])
 
         for variant in args.forwarders or ["poll"]:
             alarm_above(

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from components.alarm import alarm_above, alarm_below
 from components.archive_bucket import ArchiveBucket, ArchiveBucketArgs
+from components.consumer_service import ConsumerService
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.json_text import json_text
 from components.lambda_function import LambdaFunction, LambdaFunctionArgs
@@ -43,7 +44,7 @@ class ReaperArgs:
     leases: LeasesTable  # who holds which slot
     slots: TaskSlots  # the slots whose dead-letter queues it looks after
     tasks_min: int  # how many tasks there are to be at least
-    cluster_arn: pulumi.Input[str]  # where the tasks run that it may stop
+    service: ConsumerService  # whose tasks it may stop
     alarm_topic_arn: pulumi.Input[str]  # what calls it, and who is told of what it cannot solve
     retention_days: pulumi.Input[int]  # how long its log and the archive are kept
     force_destroy: pulumi.Input[bool]  # delete the archive with what it holds
@@ -70,7 +71,7 @@ class Reaper(pulumi.ComponentResource):
             {
                 "source": ["aws.ecs"],
                 "detail-type": ["ECS Task State Change"],
-                "detail": {"clusterArn": [args.cluster_arn], "lastStatus": ["STOPPED"]},
+                "detail": {"clusterArn": [args.service.cluster_arn], "lastStatus": ["STOPPED"]},
             }
         )
         # An alarm tells of a change of state alone: what a run could not do, the next minute's does.
@@ -96,7 +97,7 @@ class Reaper(pulumi.ComponentResource):
                 environment={
                     "TABLE": args.table.table_name,
                     "LEASES_TABLE": args.leases.table_name,
-                    "CLUSTER": args.cluster_arn,
+                    "CLUSTER": args.service.cluster_arn,
                     "ARCHIVE": archive.bucket_name,
                 },
                 texts={
@@ -115,7 +116,7 @@ class Reaper(pulumi.ComponentResource):
             destination_config={"on_failure": {"destination": failures.arn}},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[function]),
         )
-        self._called_by("sns.amazonaws.com", f"{name}-alarms", function, args.alarm_topic_arn)
+        alarms = self._called_by("sns.amazonaws.com", f"{name}-alarms", function, args.alarm_topic_arn)
         aws.sns.TopicSubscription(
             f"{name}-alarms-subscription",
             topic=args.alarm_topic_arn,
@@ -125,22 +126,23 @@ class Reaper(pulumi.ComponentResource):
             filter_policy=json.dumps({"NewStateValue": ["ALARM"]}),
             filter_policy_scope="MessageBody",
             redrive_policy=json_text({"deadLetterTargetArn": failures.arn}),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[failures]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[alarms, failures]),
         )
         for key, rule in rules.items():
-            self._called_by("events.amazonaws.com", f"{name}-{key}", function, rule.arn)
+            events = self._called_by("events.amazonaws.com", f"{name}-{key}", function, rule.arn)
             aws.cloudwatch.EventTarget(
                 f"{name}-{key}-target",
                 rule=rule.name,
                 arn=function.arn,
                 dead_letter_config={"arn": failures.arn},
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[failures]),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[events, failures]),
             )
         watched: dict[str, Any] = {
             "namespace": NAMESPACE,
             "dimensions": {"table": args.table.table_name},
             "topic_arn": args.alarm_topic_arn,
-            "opts": child_opts,
+            # Before there are tasks, or after, missing data would be an alarm.
+            "opts": pulumi.ResourceOptions(parent=self, depends_on=[args.service]),
         }
         alarm_above(
             f"{name}-stops",
@@ -186,8 +188,9 @@ class Reaper(pulumi.ComponentResource):
 
     def _called_by(
         self, service: str, name: str, function: LambdaFunction, source_arn: pulumi.Input[str]
-    ) -> None:
-        aws.lambda_.Permission(
+    ) -> aws.lambda_.Permission:
+        """What calls it depends on this permission."""
+        return aws.lambda_.Permission(
             f"{name}-permission",
             action="lambda:InvokeFunction",
             function=function.name,
@@ -198,14 +201,17 @@ class Reaper(pulumi.ComponentResource):
 
 
 def _statements(args: ReaperArgs, archive: ArchiveBucket) -> Sequence[Statement]:
-    cluster = pulumi.Output.from_input(args.cluster_arn)
-    tasks = cluster.apply(lambda arn: f"{arn.replace(':cluster/', ':task/')}/*")
+    tasks = args.service.cluster_arn.apply(lambda arn: f"{arn.replace(':cluster/', ':task/')}/*")
     return [
         allow(
             ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
             [queue.dead_letter_queue.arn for queue in args.slots.queues],
         ),
         allow(["dynamodb:Scan", "dynamodb:UpdateItem"], args.leases.table_arn),
-        allow(["ecs:DescribeTasks", "ecs:StopTask"], tasks, {"ArnEquals": {"ecs:cluster": cluster}}),
+        allow(
+            ["ecs:DescribeTasks", "ecs:StopTask"],
+            tasks,
+            {"ArnEquals": {"ecs:cluster": args.service.cluster_arn}},
+        ),
         allow(["s3:PutObject"], pulumi.Output.format("{0}/*", archive.arn)),
     ]

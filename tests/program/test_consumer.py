@@ -342,6 +342,17 @@ def test_the_service_deploys_by_turns_and_rolls_back() -> None:
         assert made[ROLE_POLICY, f"{role}-policy"].urn in made[SERVICE, "tasks"].options.depends_on
 
 
+def test_tasks_are_there_before_the_alarms_on_what_they_tell() -> None:
+    made = service()
+
+    for name in ("lambda-late", "pipe-slow", "repairs"):
+        assert made[SERVICE, "tasks"].urn in made[ALARM, f"tasks-freshness-{name}"].options.depends_on
+
+
+def test_the_count_is_the_programs_where_no_metric_is_tracked() -> None:
+    assert service(tasks_max=6)[SERVICE, "tasks"].options.ignore_changes == []
+
+
 def test_a_fixed_count_is_the_programs_and_nothing_is_tracked() -> None:
     made = service()
 

@@ -202,6 +202,19 @@ def test_tasks_start_once_every_slot_is_subscribed_and_the_network_leads_to_aws(
     assert {resource.urn for resource in [*subscriptions, *endpoints]} <= service
 
 
+def test_no_alarm_on_missing_tasks_is_there_before_they_are(program: Callable[[str], Evaluation]) -> None:
+    made = program("lambda")
+
+    service = made["aws:ecs/service:Service", "statecast-tasks"].urn
+    breaching = [
+        alarm
+        for alarm in made.of("aws:cloudwatch/metricAlarm:MetricAlarm")
+        if alarm.inputs["treatMissingData"] == "breaching"
+    ]
+    assert {alarm.name for alarm in breaching if service not in alarm.options.depends_on} == set()
+    assert len(breaching) == 2
+
+
 @pytest.mark.parametrize(("role", "queues"), [("tasks", "slot-119"), ("reaper", "slot-119-dlq")])
 def test_the_largest_service_that_settings_allow_fits_the_roles_policies(
     program: Callable[[str], Evaluation], role: str, queues: str

@@ -163,12 +163,15 @@ def test_it_is_called_by_alarms_that_begin_each_minute_and_when_a_task_of_the_cl
     ],
 )
 def test_each_caller_is_admitted_by_its_arn(made: Evaluation, caller: str, service: str, source: str) -> None:
-    assert made[PERMISSION, f"{NAME}-{caller}-permission"].inputs == {
+    permission = made[PERMISSION, f"{NAME}-{caller}-permission"]
+    assert permission.inputs == {
         "action": "lambda:InvokeFunction",
         "function": NAME,
         "principal": service,
         "sourceArn": source,
     }
+    calling = [*made.of(SUBSCRIPTION), *made.of(TARGET)]
+    assert [permission.urn in each.options.depends_on for each in calling].count(True) == 1
 
 
 def test_what_fails_is_kept_in_one_queue_that_admits_its_senders(made: Evaluation) -> None:
