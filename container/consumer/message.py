@@ -7,6 +7,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: partition keys.
@@ -127,11 +128,8 @@ def from_item(image: Mapping[str, Any]) -> Change | None:
 
 
 def written_at_of(change: Change) -> int | None:
-    """The writer's clock that a put carries, Unix milliseconds."""
-    try:
-        return int(json.loads(change.item)["writtenAt"]["N"]) if change.item else None
-    except (KeyError, TypeError, ValueError):
-        return None
+    """The writer's clock that a put carries, Unix milliseconds; None where it carries none."""
+    return _written_at(json.loads(change.item)) if change.item else None
 
 
 def traceparent_of(change: Change) -> str | None:
@@ -156,12 +154,16 @@ def _change(record: Mapping[str, Any], table: str) -> tuple[Change, int | None, 
     if event not in {"INSERT", "MODIFY"}:
         raise _RefusedError(f"eventName is {event!r}, not INSERT, MODIFY or REMOVE", item_id)
     image = body["NewImage"]
-    written_at = image.get("writtenAt")
-    return (
-        Change(item_id, _version(image, item_id), compact(image)),
-        int(written_at["N"]) if written_at else None,
-        image.get("traceparent", {}).get("S"),
-    )
+    change = Change(item_id, _version(image, item_id), compact(image))
+    return change, _written_at(image), image.get("traceparent", {}).get("S")
+
+
+def _written_at(image: Mapping[str, Any]) -> int | None:
+    # A clock is for measuring: a change without a good one is a change all the same.
+    try:
+        return int(Decimal(image["writtenAt"]["N"]))
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
 
 
 def _version(image: Mapping[str, Any], item_id: str) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.forwarders.bus_forwarder import DETAIL_TYPE, SOURCE
-from consumer.message import MAX_REASON, Change, Delivery, Refusal, decode, from_item
+from consumer.message import MAX_REASON, Change, Delivery, Refusal, decode, from_item, written_at_of
 from tests.container.messages import TABLE, envelope, event, image, message, record, sqs
 from tests.functions.test_forwarder_handler import HANDLER
 
@@ -52,12 +52,28 @@ def test_a_puts_trace_context_is_the_writes_and_a_deletes_is_nobodys() -> None:
     assert [of.traceparent for of in told if isinstance(of, Delivery)] == [traced["traceparent"]["S"], None]
 
 
-def test_a_put_without_the_writers_clock_is_understood() -> None:
+@pytest.mark.parametrize(
+    ("clock", "written_at"),
+    [
+        ({}, None),
+        ({"writtenAt": {"N": "1795647773432.6182"}}, 1_795_647_773_432),  # a Decimal of time.time() * 1000
+        ({"writtenAt": {"N": "1.7E+12"}}, 1_700_000_000_000),
+        ({"writtenAt": {"S": "2026-11-25T22:00:00Z"}}, None),
+        ({"writtenAt": {"NULL": True}}, None),
+    ],
+)
+def test_a_put_is_understood_whatever_the_writers_clock(
+    clock: dict[str, Any], written_at: int | None
+) -> None:
     given = record("INSERT", "a", 7)
-    del given["dynamodb"]["NewImage"]["writtenAt"]
-    delivery = of_record(given)
+    image = given["dynamodb"]["NewImage"]
+    del image["writtenAt"]
+    image |= clock
+    delivery, read = of_record(given), from_item(image)
     assert isinstance(delivery, Delivery)
-    assert delivery.written_at is None
+    assert delivery.written_at == written_at
+    assert read == delivery.change
+    assert written_at_of(delivery.change) == written_at
 
 
 @pytest.mark.parametrize(
