@@ -65,6 +65,7 @@ class LocalStack:
             if self.folder.exists():  # of an `up` that failed or was killed
                 for process in self._supervising():
                     end(process.pid)
+                self._end_orphans()
                 shutil.rmtree(self.folder)
             workspace = self._workspace(self.folder, self._state)
             workspace.prepare(overrides)
@@ -138,6 +139,7 @@ class LocalStack:
                 finally:
                     end(running.pid)
             else:
+                self._end_orphans()
                 self.console.print(
                     f"The emulator of stack {self.name} has ended already; its folder is removed."
                 )
@@ -204,13 +206,25 @@ class LocalStack:
 
     def _supervisor(self) -> Supervisor | None:
         """The stack's supervisor, when it is alive and its emulator has answered."""
+        supervisor = self._recorded()
         try:
-            supervisor = Supervisor(**json.loads((self.folder / "supervisor.json").read_text()))
-            command = psutil.Process(supervisor.pid).cmdline()
-        except (FileNotFoundError, psutil.Error):
+            command = psutil.Process(supervisor.pid).cmdline() if supervisor else []
+        except psutil.Error:
             return None
         # Another process may have the number of one that has ended.
         return supervisor if str(self.folder) in command else None
+
+    def _recorded(self) -> Supervisor | None:
+        """The stack's supervisor as it was when its emulator answered."""
+        path = self.folder / "supervisor.json"
+        return Supervisor(**json.loads(path.read_text())) if path.exists() else None
+
+    def _end_orphans(self) -> None:
+        """End the emulator and the tasks of a supervisor that was killed."""
+        ended = self._recorded()
+        # While its session has members nobody else gets its number; who has it now has none of them.
+        if ended and not psutil.pid_exists(ended.pid):
+            end(ended.pid)
 
     def _wait_for_emulator(self, process: subprocess.Popen[bytes]) -> str:
         deadline = time.monotonic() + EMULATOR_SECONDS

@@ -271,3 +271,18 @@ def test_a_stack_whose_emulator_has_ended_is_not_up_and_can_be_taken_down(trial:
     down = trial.run("down")
     assert down.returncode == 0
     assert down.stderr == "The emulator of stack local has ended already; its folder is removed.\n"
+
+
+@pytest.mark.parametrize("command", ["down", "up"])
+def test_what_a_killed_supervisor_left_is_ended(trial: Trial, command: str) -> None:
+    assert trial.run("up").returncode == 0
+    [record] = trial.state.glob("statecast/*/local/supervisor.json")
+    supervisor = psutil.Process(json.loads(record.read_text())["pid"])
+    supervisor.kill()
+    wait_for(lambda: not supervisor.is_running())
+    assert any("ministack" in left for left in trial.processes())
+
+    assert trial.run(command).returncode == 0
+    assert len([left for left in trial.processes() if left.endswith("-m ministack")]) == (command == "up")
+    assert trial.run("down").returncode == 0
+    assert trial.processes() == []
