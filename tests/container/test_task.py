@@ -273,6 +273,14 @@ def test_a_renewal_that_fails_is_tried_again_and_told(run: Start, monkeypatch: p
     task, _ = run(aws, lease_seconds=3)
     wait_until(lambda: task.facts().snapshot_complete)
     failed: list[str] = []
+    pauses: list[float] = []
+    renew = task._renew
+
+    def watched(tenure: Any) -> float:
+        pauses.append(renew(tenure))
+        return pauses[-1]
+
+    monkeypatch.setattr(task, "_renew", watched)
 
     def fail(**call: Any) -> Any:
         trouble = [trouble.code for trouble in task.facts().troubles]
@@ -283,6 +291,7 @@ def test_a_renewal_that_fails_is_tried_again_and_told(run: Start, monkeypatch: p
     aws.update_item = fail  # type: ignore[method-assign]
     wait_until(lambda: failed)
     assert failed[0] == "cannot-lease"
+    assert 0 in pauses, "it is tried again when the failures say, not at the next renewal"
     wait_until(lambda: not task.facts().troubles)
     assert task.tenure
     assert task.tenure.lease.held()
