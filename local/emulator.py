@@ -19,7 +19,7 @@ from botocore.config import Config
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
-"""It answers after 6 to 9 s on two idle cores."""
+"""It answers after 2 to 9 s on two idle cores."""
 
 
 class EmulatorError(Exception):

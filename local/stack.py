@@ -19,6 +19,7 @@ import psutil
 from rich.console import Console
 
 from local import LocalError
+from local.emulator import START_SECONDS
 from local.engine import find
 from local.readiness import Task, wait_until_ready
 from local.session import end, start
@@ -26,8 +27,8 @@ from local.workspace import Workspace, tail
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-EMULATOR_SECONDS = 100
-"""The emulator answers after 2 to 9 s on two cores."""
+EMULATOR_SECONDS = START_SECONDS + 10
+"""By then the supervisor has given it up."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,9 @@ class LocalStack:
                 if running := self._supervisor():
                     return running.endpoint
                 time.sleep(0.1)
-        problem = "ended" if process.returncode is not None else f"does not answer after {EMULATOR_SECONDS} s"
+        problem = (
+            "ended" if process.returncode is not None else f"does not answer after {EMULATOR_SECONDS:.0f} s"
+        )
         raise LocalError(f"The emulator {problem}:\n{tail(self.folder / 'supervisor.log')}")
 
     def _tasks(self) -> list[Task]:

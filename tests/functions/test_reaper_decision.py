@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.reap import run as experiment
 from tests.functions.reaper import decision
 
 Lease, Letter, Memory, Slot = decision.Lease, decision.Letter, decision.Memory, decision.Slot
@@ -307,3 +308,7 @@ def test_every_letter_is_archived_unless_its_slot_waits_and_one_is_held_against_
 
 def test_the_decision_module_makes_no_calls() -> None:
     assert not {"boto3", "os", "time"} & vars(decision).keys()
+
+
+def test_the_experiment_waits_for_as_long_as_the_budget_remembers_a_stop() -> None:
+    assert experiment.WINDOW_MS == decision.WINDOW_MS

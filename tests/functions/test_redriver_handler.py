@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.functions import test_forwarder_handler
+
 PATH = Path(__file__).parents[2] / "functions" / "redriver" / "handler.py"
 BATCHES = Path(__file__).parent / "failed_batches"
 TOPIC = "arn:aws:sns:eu-south-1:000000000000:changes"
@@ -373,3 +375,7 @@ def test_what_is_no_failed_batch_goes_to_the_dead_letters_with_the_reason(
     [line] = lines(capsys)
     assert (line["event"], line["message"]) == ("refused", "m")
     assert (made.starts, made.published) == ([], [])
+
+
+def test_its_pointers_keep_what_a_forwarder_s_keep() -> None:
+    assert HANDLER.IDENTITY == test_forwarder_handler.HANDLER.IDENTITY

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from components.freshness_alarms import late_after
 from consumer.deliveries import delivery_line, polled_line, repair_line, watermark_lines
 from consumer.message import Change, Delivery
+from consumer.watermark import late_after_ms
 from tests.functions import test_redriver_handler as redriver
 from tests.functions.reaper import load
 from tests.program.conftest import Evaluation, evaluate, run_program, stack_configuration
@@ -113,6 +115,11 @@ def test_no_graph_or_alarm_names_a_metric_that_aws_does_not_emit_and_each_is_use
 
 def test_all_that_is_emitted_is_drawn_but_the_time_to_apply(program: Program, emitted: set[Metric]) -> None:
     assert {name for name, _ in emitted - drawn(program("dev"))} == {"applyTimeTaken"}
+
+
+@pytest.mark.parametrize("period_seconds", [2, 10, 3_600])
+def test_tasks_and_alarms_mean_the_same_by_late(period_seconds: int) -> None:
+    assert late_after(period_seconds) == late_after_ms(period_seconds)
 
 
 def test_the_dashboard_has_the_articles_graphs_and_ours(program: Program) -> None:
