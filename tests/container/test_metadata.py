@@ -27,6 +27,7 @@ ARN = "arn:aws:ecs:eu-south-1:000000000000:task/fleet/0123"
         ({"ClockDrift": {"ClockErrorBound": 0.5, "ClockSynchronizationStatus": "NOT_SYNCHRONIZED"}}, None),
         ({"ClockDrift": {"ClockSynchronizationStatus": "SYNCHRONIZED"}}, None),
         ({"ClockDrift": {}}, None),
+        ({"ClockDrift": None}, None),
         ({}, None),
     ],
 )
