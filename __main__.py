@@ -45,6 +45,7 @@ def fleet(settings: Settings) -> None:
             RedriverArgs(
                 table=table,
                 topic_arn=topic.arn,
+                publisher_path=topic.publisher_path,
                 alarm_topic_arn=alarms.arn,
                 log_retention_days=settings.log_retention_days,
             ),
@@ -52,6 +53,7 @@ def fleet(settings: Settings) -> None:
         route = ForwarderArgs(
             stream_arn=table.stream_arn,
             topic_arn=topic.arn,
+            publisher_path=topic.publisher_path,
             failure_queue_arn=redriver.failure_queue_arn,
             alarm_topic_arn=alarms.arn,
             log_retention_days=settings.log_retention_days,
@@ -59,7 +61,6 @@ def fleet(settings: Settings) -> None:
         forwarders = {
             name: FORWARDERS[name](f"statecast-{name}", route, settings) for name in settings.forwarders
         }
-        topic.admit([publisher.role_arn for publisher in (*forwarders.values(), redriver)])
     slots = TaskSlots(
         "statecast-slot",
         TaskSlotsArgs(

@@ -1,7 +1,5 @@
 """The topic that fans changes out."""
 
-from collections.abc import Sequence
-
 import pulumi
 import pulumi_aws as aws
 
@@ -9,43 +7,44 @@ from components.policy_document import deny_plain_http, document
 
 
 class ChangeTopic(pulumi.ComponentResource):
-    """An encrypted topic: forwarders publish changes to it, and each slot's queue is subscribed to it."""
+    """An encrypted topic: forwarders publish changes to it, and each slot's queue is subscribed to it.
+
+    Roles under its path may publish, over TLS, if their policies say so; nobody else, whatever theirs say.
+    """
 
     arn: pulumi.Output[str]
+    publisher_path: pulumi.Output[str]  # where in IAM the roles are that may publish
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:ChangeTopic", name, None, opts)
-        self._name = name
-        self._child_opts = pulumi.ResourceOptions(parent=self)
+        child_opts = pulumi.ResourceOptions(parent=self)
 
         # The AWS-managed key serves any role of the account that may publish. A key of our own would
         # cost more and need a grant to each forwarder.
-        topic = aws.sns.Topic(name, kms_master_key_id="alias/aws/sns", opts=self._child_opts)
-
-        self.arn = topic.arn
-        self.register_outputs({"arn": topic.arn})
-
-    def admit(self, role_arns: Sequence[pulumi.Input[str]]) -> None:
-        """Let these roles publish, over TLS, and nobody else whatever their own policies say."""
-        roles = list(role_arns)
+        topic = aws.sns.Topic(name, kms_master_key_id="alias/aws/sns", opts=child_opts)
+        # A list of roles would change before the forwarders do, and cut off those still running: decision 29.
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-friendly-names
+        path = pulumi.Output.format("/{0}/", topic.name)
         aws.sns.TopicPolicy(
-            f"{self._name}-policy",
-            arn=self.arn,
+            f"{name}-policy",
+            arn=topic.arn,
             policy=document(
-                {
-                    "Effect": "Allow",
-                    "Principal": {"AWS": roles},
-                    "Action": "sns:Publish",
-                    "Resource": self.arn,
-                },
                 {
                     "Effect": "Deny",
                     "Principal": "*",
                     "Action": "sns:Publish",
-                    "Resource": self.arn,
-                    "Condition": {"ArnNotEquals": {"aws:PrincipalArn": roles}},
+                    "Resource": topic.arn,
+                    "Condition": {
+                        "ArnNotLike": {
+                            "aws:PrincipalArn": pulumi.Output.format("arn:*:iam::*:role{0}*", path)
+                        }
+                    },
                 },
-                deny_plain_http("sns:Publish", self.arn),
+                deny_plain_http("sns:Publish", topic.arn),
             ),
-            opts=self._child_opts,
+            opts=child_opts,
         )
+
+        self.arn = topic.arn
+        self.publisher_path = path
+        self.register_outputs({"arn": self.arn, "publisherPath": self.publisher_path})

@@ -30,6 +30,7 @@ class LambdaFunctionArgs:
     timeout_seconds: int
     log_retention_days: pulumi.Input[int]  # how long its log is kept
     texts: Mapping[str, pulumi.Input[str]] | None = None  # more files, by name
+    role_path: pulumi.Input[str] | None = None  # where in IAM its role is; None: at the root
     module: str = "handler"  # the one of its modules whose `handle` is called
     reserved_concurrency: int | None = None  # how many may run at once; None: as many as the account allows
     snap_start: bool = False  # regions: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
@@ -44,7 +45,6 @@ class LambdaFunction(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
     version: pulumi.Output[str]
-    role_arn: pulumi.Output[str]
     log_group_name: pulumi.Output[str]
 
     def __init__(
@@ -66,6 +66,7 @@ class LambdaFunction(pulumi.ComponentResource):
                         ["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.format("{0}:*", logs.arn)
                     ),
                 ],
+                path=args.role_path,
             ),
             opts=child_opts,
         )
@@ -92,9 +93,8 @@ class LambdaFunction(pulumi.ComponentResource):
         self.arn = function.arn
         self.name = function.name
         self.version = function.version
-        self.role_arn = role.arn
         self.log_group_name = logs.name
-        self.register_outputs({"arn": self.arn, "roleArn": self.role_arn})
+        self.register_outputs({"arn": self.arn})
 
 
 def _source(folder: Path, texts: Mapping[str, pulumi.Input[str]] | None) -> pulumi.Input[pulumi.Archive]:

@@ -28,6 +28,7 @@ class RedriverArgs:
 
     table: StateTable  # the table whose stream the forwarders read
     topic_arn: pulumi.Input[str]  # the topic that takes the changes
+    publisher_path: pulumi.Input[str]  # where in IAM its role is, which publishes
     alarm_topic_arn: pulumi.Input[str]  # who is told when changes wait, cannot be published or are lost
     log_retention_days: pulumi.Input[int]  # how long its log is kept
 
@@ -39,7 +40,6 @@ class Redriver(pulumi.ComponentResource):
     """
 
     failure_queue_arn: pulumi.Output[str]  # where forwarders send the places of what they gave up
-    role_arn: pulumi.Output[str]  # the role that publishes
 
     def __init__(self, name: str, args: RedriverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:Redriver", name, None, opts)
@@ -75,6 +75,7 @@ class Redriver(pulumi.ComponentResource):
                     allow(["dynamodb:GetRecords", "dynamodb:GetShardIterator"], args.table.stream_arn),
                     allow(["sns:Publish"], args.topic_arn),
                 ],
+                role_path=args.publisher_path,
                 memory=128,
                 timeout_seconds=TIMEOUT_SECONDS,
                 log_retention_days=args.log_retention_days,
@@ -123,5 +124,4 @@ class Redriver(pulumi.ComponentResource):
         )
 
         self.failure_queue_arn = failures.arn
-        self.role_arn = function.role_arn
-        self.register_outputs({"failureQueueArn": self.failure_queue_arn, "roleArn": self.role_arn})
+        self.register_outputs({"failureQueueArn": self.failure_queue_arn})

@@ -16,6 +16,7 @@ class ServiceRoleArgs:
     service: str  # who may assume it, such as `lambda.amazonaws.com`
     statements: Sequence[Statement] | None  # all that it may do; None: `permit` says it later
     condition: Mapping[str, object] | None = None  # when the service may assume it; else for this account
+    path: pulumi.Input[str] | None = None  # where in IAM it is; None: at the root
 
 
 class ServiceRole(pulumi.ComponentResource):
@@ -30,7 +31,9 @@ class ServiceRole(pulumi.ComponentResource):
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         condition = args.condition or {"StringEquals": {"aws:SourceAccount": account}}
-        role = aws.iam.Role(name, assume_role_policy=trust(args.service, condition), opts=child_opts)
+        role = aws.iam.Role(
+            name, path=args.path, assume_role_policy=trust(args.service, condition), opts=child_opts
+        )
 
         self.arn = role.arn
         self._name, self._role_name = name, role.name

@@ -53,6 +53,7 @@ class BusForwarder(Forwarder):
                 service="events.amazonaws.com",
                 statements=[publishing(args)],
                 condition={"StringEquals": {"aws:SourceArn": rule.arn}},
+                path=args.publisher_path,
             ),
             opts=child_opts,
         )
@@ -80,7 +81,7 @@ class BusForwarder(Forwarder):
             topic_arn=args.alarm_topic_arn,
             opts=child_opts,
         )
-        pipe = stream_pipe(
+        self.took = stream_pipe(
             name,
             args,
             target_arn=bus.arn,
@@ -93,6 +94,4 @@ class BusForwarder(Forwarder):
             depends_on=target,
         )
 
-        self.role_arn = role.arn
-        self.took = pipe.took
-        self.register_outputs({"roleArn": self.role_arn})
+        self.register_outputs({})

@@ -28,6 +28,7 @@ class ForwarderArgs:
 
     stream_arn: pulumi.Input[str]  # the table's stream
     topic_arn: pulumi.Input[str]  # the topic that takes the changes
+    publisher_path: pulumi.Input[str]  # where in IAM its role that publishes is
     failure_queue_arn: pulumi.Input[str]  # the queue that takes the place in the stream of what it gave up
     alarm_topic_arn: pulumi.Input[str]  # who is told when the forwarder fails
     log_retention_days: pulumi.Input[int]  # how long its logs are kept
@@ -42,9 +43,8 @@ class Took(NamedTuple):
 
 
 class Forwarder(pulumi.ComponentResource):
-    """A component that forwards; the topic admits its role."""
+    """A component that forwards; its role that publishes is under `publisher_path`."""
 
-    role_arn: pulumi.Output[str]  # the role that publishes
     took: Sequence[Took]  # what AWS measures of it
 
 

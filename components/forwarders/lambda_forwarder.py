@@ -46,6 +46,7 @@ class LambdaForwarder(Forwarder):
                 folder="forwarder",
                 environment={"TOPIC_ARN": args.topic_arn, "PARTIAL_FAILURE": args.partial_failure},
                 statements=forwarding(args, publishing(args)),
+                role_path=args.publisher_path,
                 memory=args.memory,
                 timeout_seconds=30,
                 log_retention_days=args.log_retention_days,
@@ -85,9 +86,8 @@ class LambdaForwarder(Forwarder):
             opts=child_opts,
         )
 
-        self.role_arn = function.role_arn
         self.took = [Took("AWS/Lambda", metric, own) for metric in ("Duration", "IteratorAge")]
-        self.register_outputs({"roleArn": self.role_arn})
+        self.register_outputs({})
 
 
 def from_settings(name: str, args: ForwarderArgs, settings: ForwarderSettings) -> LambdaForwarder:

@@ -12,7 +12,12 @@ class PipeForwarder(Forwarder):
     def __init__(self, name: str, args: ForwarderArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("statecast:components:PipeForwarder", name, None, opts)
 
-        pipe = stream_pipe(name, args, target_arn=args.topic_arn, sending=publishing(args), parent=self)
-
-        self.role_arn, self.took = pipe
-        self.register_outputs({"roleArn": self.role_arn})
+        self.took = stream_pipe(
+            name,
+            args,
+            target_arn=args.topic_arn,
+            sending=publishing(args),
+            role_path=args.publisher_path,
+            parent=self,
+        )
+        self.register_outputs({})

@@ -1,7 +1,6 @@
 """A pipe that reads the table's stream, whatever it sends the records to."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pulumi
 import pulumi_aws as aws
@@ -18,13 +17,6 @@ from components.policy_document import Statement
 from components.service_role import ServiceRole, ServiceRoleArgs
 
 
-class StreamPipe(NamedTuple):
-    """What others need of a pipe."""
-
-    role_arn: pulumi.Output[str]
-    took: Sequence[Took]
-
-
 def stream_pipe(
     name: str,
     args: ForwarderArgs,
@@ -32,10 +24,11 @@ def stream_pipe(
     target_arn: pulumi.Input[str],
     target_parameters: aws.pipes.PipeTargetParametersArgsDict | None = None,
     sending: Statement,
+    role_path: pulumi.Input[str] | None = None,
     parent: pulumi.Resource,
     depends_on: pulumi.Resource | None = None,
-) -> StreamPipe:
-    """Make a pipe from the stream to a target, with its log and its alarm.
+) -> Sequence[Took]:
+    """Make a pipe from the stream to a target, with its log and its alarm. Say what AWS measures of it.
 
     Its role may do what `sending` says besides reading the stream.
     """
@@ -57,6 +50,7 @@ def stream_pipe(
             service="pipes.amazonaws.com",
             statements=forwarding(args, sending),
             condition={"StringEquals": {"aws:SourceArn": _pipe_arn(args.stream_arn, pipe_name)}},
+            path=role_path,
         ),
         opts=child_opts,
     )
@@ -102,7 +96,7 @@ def stream_pipe(
         opts=child_opts,
     )
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-monitoring.html
-    return StreamPipe(role.arn, [Took("AWS/EventBridge/Pipes", "Duration", {"PipeName": pipe.name})])
+    return [Took("AWS/EventBridge/Pipes", "Duration", {"PipeName": pipe.name})]
 
 
 def _pipe_arn(stream_arn: pulumi.Input[str], pipe_name: str) -> pulumi.Output[str]:

@@ -27,6 +27,7 @@ class HandoffFunctionArgs:
     memory: pulumi.Input[int]  # MB
     alarm_topic_arn: pulumi.Input[str]  # who is told of an asynchronous invocation that it gave up
     log_retention_days: pulumi.Input[int]
+    role_path: pulumi.Input[str] | None = None  # where in IAM its role is; None: at the root
 
 
 class HandoffFunction(pulumi.ComponentResource):
@@ -36,7 +37,6 @@ class HandoffFunction(pulumi.ComponentResource):
     """
 
     arn: pulumi.Output[str]
-    role_arn: pulumi.Output[str]
     log_group_name: pulumi.Output[str]
 
     def __init__(
@@ -56,6 +56,7 @@ class HandoffFunction(pulumi.ComponentResource):
                 module=args.module,
                 environment=args.environment,
                 statements=[*args.statements, allow(["sqs:SendMessage"], failures.arn)],
+                role_path=args.role_path,
                 memory=args.memory,
                 timeout_seconds=30,
                 log_retention_days=args.log_retention_days,
@@ -72,8 +73,5 @@ class HandoffFunction(pulumi.ComponentResource):
         )
 
         self.arn = function.arn
-        self.role_arn = function.role_arn
         self.log_group_name = function.log_group_name
-        self.register_outputs(
-            {"arn": self.arn, "roleArn": self.role_arn, "logGroupName": self.log_group_name}
-        )
+        self.register_outputs({"arn": self.arn, "logGroupName": self.log_group_name})

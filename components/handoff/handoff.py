@@ -85,13 +85,13 @@ class Handoff(pulumi.ComponentResource):
                     "TOPIC_ARN": topic.arn,
                     "STREAM_ARNS": json_text(stream_arns),
                 },
+                role_path=topic.publisher_path,
                 memory=args.memory,
                 alarm_topic_arn=args.alarm_topic_arn,
                 log_retention_days=args.log_retention_days,
             ),
             opts=child_opts,
         )
-        topic.admit([self.sender.role_arn])
 
         self.ways = (*WAYS, *([FAN_OUT] if args.fan_out else []))
         self.register_outputs({})

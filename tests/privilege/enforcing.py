@@ -10,9 +10,10 @@ from typing import Any
 
 from ministack.app import main
 from ministack.core import iam_actions, iam_evaluator
+from ministack.services import iam
 from ministack.services.dynamodb_streams import _decode_iterator
 
-SESSION = re.compile(r"arn:(.+):sts::(\d+):assumed-role/(.+)/[^/]+")
+SESSION = re.compile(r"arn:.+:sts::(\d+):assumed-role/(.+)/[^/]+")
 TASK = re.compile(r"(arn:.+:ecs:.+):task/(.+)/[^/]+")
 
 resolve_key = iam_evaluator._resolve_condition_key
@@ -21,7 +22,7 @@ extract_resource = iam_actions.extract_resource_arn
 
 
 def key(name: str, context: Any) -> Any:
-    """Of a role's session `aws:PrincipalArn` is the role's ARN, not the session's. A task has a cluster.
+    """Of a role's session `aws:PrincipalArn` is the role's ARN, with its path. A task has a cluster.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
@@ -30,7 +31,8 @@ def key(name: str, context: Any) -> Any:
         return f"{task[1]}:cluster/{task[2]}"
     found = resolve_key(name, context)
     session = SESSION.fullmatch(found) if name.lower() == "aws:principalarn" and found else None
-    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else found
+    role = iam._roles.get_scoped(session[1], None, session[2]) if session else None
+    return role["Arn"] if role else found
 
 
 def action(service: str, *request: Any) -> str | None:

@@ -201,10 +201,10 @@ def test_the_topic_may_invoke_the_receiver_before_it_is_subscribed_and_keeps_wha
     assert [each["Condition"] for each in admitted] == [{"ArnEquals": {"aws:SourceArn": TOPIC}}]
 
 
-def test_the_topic_admits_the_sender_alone() -> None:
-    policy = handoff()["aws:sns/topicPolicy:TopicPolicy", "handoff-topic-policy"].inputs["policy"]
+def test_the_sender_s_role_alone_is_where_those_are_that_may_publish() -> None:
+    paths = {role.name: role.inputs.get("path") for role in handoff().of("aws:iam/role:Role")}
 
-    assert json.loads(policy)["Statement"][0]["Principal"]["AWS"] == [arn("iam", "handoff-sender-role")]
+    assert paths == {"handoff-sender-role": "/handoff-topic/", "handoff-receiver-role": None}
 
 
 def test_a_stream_is_encrypted_and_invokes_the_receiver_for_each_record_in_bounded_time() -> None:

@@ -163,16 +163,36 @@ def test_a_stack_that_polls_has_no_topic_and_slots_without_queues(
     assert outputs["archive"] == "", "without queues there is nothing to reap"
 
 
-def test_the_topic_admits_the_roles_of_the_stacks_forwarders_and_of_the_redriver(
-    program: Callable[[str], Evaluation],
-) -> None:
-    policy = program("lambda")["aws:sns/topicPolicy:TopicPolicy", "statecast-changes-policy"].inputs["policy"]
+def test_the_topics_policy_is_one_whatever_forwards(program: Callable[[str], Evaluation]) -> None:
+    key = ("aws:sns/topicPolicy:TopicPolicy", "statecast-changes-policy")
 
-    admitted = json.loads(policy)["Statement"][0]["Principal"]["AWS"]
-    assert admitted == [
-        "arn:aws:iam:eu-south-1:123456789012:statecast-lambda-role",
-        "arn:aws:iam:eu-south-1:123456789012:statecast-redriver-role",
-    ]
+    policies = {program(stack)[key].inputs["policy"] for stack in ("lambda", "pipe", "bus", "dev")}
+    assert len(policies) == 1, "an update that changes variants would cut the old forwarder off at its start"
+
+
+@pytest.mark.parametrize(
+    ("stack", "topic", "publishers"),
+    [
+        ("dev", "statecast-changes", {"statecast-lambda", "statecast-pipe", "statecast-redriver"}),
+        ("bus", "statecast-changes", {"statecast-bus-rule", "statecast-redriver"}),
+        ("handoff", "statecast-handoff-topic", {"statecast-handoff-sender"}),
+    ],
+)
+def test_the_roles_that_publish_and_no_others_are_under_the_topics_path(
+    program: Callable[[str], Evaluation], stack: str, topic: str, publishers: set[str]
+) -> None:
+    made = program(stack)
+
+    publishing = {
+        policy.name.removesuffix("-role-policy")
+        for policy in made.of("aws:iam/rolePolicy:RolePolicy")
+        if "sns:Publish" in policy.inputs["policy"]
+    }
+    paths = {
+        role.name.removesuffix("-role"): role.inputs.get("path") for role in made.of("aws:iam/role:Role")
+    }
+    assert publishing == publishers
+    assert {name: path for name, path in paths.items() if path} == dict.fromkeys(publishers, f"/{topic}/")
 
 
 def test_every_forwarder_sends_what_it_gives_up_to_the_redriver(program: Callable[[str], Evaluation]) -> None:

@@ -19,7 +19,13 @@ DAY_SECONDS = 86_400
 def redriver() -> Evaluation:
     def program() -> None:
         table = StateTable("state", StateTableArgs(deletion_protection=True))
-        args = RedriverArgs(table=table, topic_arn=CHANGES, alarm_topic_arn=ALARMS, log_retention_days=14)
+        args = RedriverArgs(
+            table=table,
+            topic_arn=CHANGES,
+            publisher_path="/changes/",
+            alarm_topic_arn=ALARMS,
+            log_retention_days=14,
+        )
         Redriver("redriver", args)
 
     return evaluate(program)

@@ -114,9 +114,9 @@ def test_an_address_is_subscribed_to_the_alarm_topic() -> None:
     }
 
 
-def test_the_change_topic_admits_the_given_roles_and_nobody_else() -> None:
-    roles = [f"arn:aws:iam::{ACCOUNT}:role/lambda", f"arn:aws:iam::{ACCOUNT}:role/pipe"]
-    made = evaluate(lambda: ChangeTopic("changes").admit(roles))
+def test_the_change_topic_is_closed_to_all_but_the_roles_under_its_path() -> None:
+    paths: list[str] = []
+    made = evaluate(lambda: ChangeTopic("changes").publisher_path.apply(paths.append))
 
     assert made.children == {
         ("statecast-test", "statecast:components:ChangeTopic", "changes"),
@@ -124,19 +124,14 @@ def test_the_change_topic_admits_the_given_roles_and_nobody_else() -> None:
         ("changes", TOPIC_POLICY, "changes-policy"),
     }
     assert made[TOPIC, "changes"].inputs == {"kmsMasterKeyId": "alias/aws/sns"}
+    assert paths == ["/changes/"]
     assert json.loads(made[TOPIC_POLICY, "changes-policy"].inputs["policy"])["Statement"] == [
-        {
-            "Effect": "Allow",
-            "Principal": {"AWS": roles},
-            "Action": "sns:Publish",
-            "Resource": topic_arn("changes"),
-        },
         {
             "Effect": "Deny",
             "Principal": "*",
             "Action": "sns:Publish",
             "Resource": topic_arn("changes"),
-            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": roles}},
+            "Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:*:iam::*:role/changes/*"}},
         },
         tls_only("changes"),
     ]
