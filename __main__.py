@@ -80,6 +80,7 @@ def fleet(settings: Settings) -> None:
         NetworkArgs(
             kind=settings.network,
             region=settings.region,
+            zones=settings.zones,
             queues=bool(settings.forwarders),
             vpc_id=settings.vpc_id,
             subnet_ids=settings.subnet_ids,

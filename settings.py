@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from components.forwarders import FORWARDERS
+from components.network import PRIVATE_RANGES
 from components.task_slots import slot_count
 
 # A stream's shard serves two readers at a time:
@@ -75,6 +76,10 @@ def _are_variants(names: Sequence[str]) -> bool:
         and len(set(names)) == len(names)
         and FORWARDERS.keys() >= set(names)
     )
+
+
+def _are_zones(letters: Sequence[str]) -> bool:
+    return len(letters) == len(set(letters)) == 2 and PRIVATE_RANGES.keys() >= set(letters)
 
 
 def _from_json(value: object) -> object:
@@ -137,6 +142,9 @@ class Settings(BaseModel):
     )
 
     network: Literal["endpoints", "nat", "existing"] = Field(description="endpoints, nat or existing")
+    zones: Annotated[Texts, _only_if(_are_zones)] = Field(
+        description=f"a list of two different letters of {', '.join(PRIVATE_RANGES)}"
+    )
     vpc_id: str = _text(r"^$|^vpc-[0-9a-f]+$", "a VPC's id (vpc-…), or empty")
     subnet_ids: Annotated[Texts, _only_if(lambda ids: all(map(SUBNET.fullmatch, ids)))] = Field(
         description="a list of subnets' ids (subnet-…), or empty"

@@ -8,8 +8,15 @@ import pulumi
 import pulumi_aws as aws
 
 RANGE = "10.0.0.0/16"
-# About 4,000 tasks in each zone.
-PRIVATE_RANGES = ("10.0.0.0/20", "10.0.16.0/20")
+# About 4,000 tasks in each zone. A zone has its own, so that a subnet can be made beside the one it replaces.
+PRIVATE_RANGES = {
+    "a": "10.0.0.0/20",
+    "b": "10.0.16.0/20",
+    "c": "10.0.48.0/20",
+    "d": "10.0.64.0/20",
+    "e": "10.0.80.0/20",
+    "f": "10.0.96.0/20",
+}
 PUBLIC_RANGE = "10.0.32.0/24"
 ANYWHERE = "0.0.0.0/0"
 # A task's table and its image's layers; these endpoints are free.
@@ -24,7 +31,8 @@ class NetworkArgs:
     """What a Network is made of."""
 
     kind: Literal["endpoints", "nat", "existing"]  # the tasks' way to AWS
-    region: str  # zones `a` and `b` of it are used
+    region: str
+    zones: Sequence[str]  # two of the region's, by their letters; a NAT gateway is in the first
     queues: bool  # tasks have queues
     vpc_id: str = ""  # the existing VPC
     subnet_ids: Sequence[str] = ()  # its subnets for the tasks
@@ -65,8 +73,8 @@ class Network(pulumi.ComponentResource):
             self.subnet_ids = args.subnet_ids
         else:
             self.subnet_ids = [
-                self._subnet(f"private-{zone}", cidr_block, args.region + zone)
-                for zone, cidr_block in zip("ab", PRIVATE_RANGES, strict=True)
+                self._subnet(f"private-{zone}", PRIVATE_RANGES[zone], args.region + zone)
+                for zone in args.zones
             ]
             routes = self._routes("private", self.subnet_ids)
             for service in GATEWAY_SERVICES:
@@ -75,7 +83,7 @@ class Network(pulumi.ComponentResource):
                 queues = [QUEUE_SERVICE] if args.queues else []
                 self._interface_endpoints(args.region, [*INTERFACE_SERVICES, *queues])
             else:
-                self._nat_gateway(args.region + "a", routes)
+                self._nat_gateway(args.region + args.zones[0], routes)
 
         self.register_outputs(
             {"subnetIds": self.subnet_ids, "taskSecurityGroupId": self.task_security_group_id}
@@ -91,13 +99,15 @@ class Network(pulumi.ComponentResource):
             opts=self._child_opts,
         ).id
 
-    def _subnet(self, role: str, cidr_block: str, zone: str) -> pulumi.Output[str]:
+    def _subnet(
+        self, role: str, cidr_block: str, zone: str, *, delete_before_replace: bool = False
+    ) -> pulumi.Output[str]:
         return aws.ec2.Subnet(
             f"{self._name}-{role}",
             vpc_id=self._vpc_id,
             cidr_block=cidr_block,
             availability_zone=zone,
-            opts=self._child_opts,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=delete_before_replace),
         ).id
 
     def _routes(self, role: str, subnet_ids: Sequence[pulumi.Input[str]]) -> aws.ec2.RouteTable:
@@ -147,7 +157,8 @@ class Network(pulumi.ComponentResource):
         internet = aws.ec2.InternetGateway(
             f"{self._name}-internet", vpc_id=self._vpc_id, opts=self._child_opts
         )
-        subnet_id = self._subnet("public", PUBLIC_RANGE, zone)
+        # In another zone it has the same range, and its gateway the same address.
+        subnet_id = self._subnet("public", PUBLIC_RANGE, zone, delete_before_replace=True)
         public = self._routes("public", [subnet_id])
         address = aws.ec2.Eip(f"{self._name}-nat", domain="vpc", opts=self._child_opts)
         gateway = aws.ec2.NatGateway(

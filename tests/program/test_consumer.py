@@ -66,7 +66,9 @@ def service(uri: str = f"registry/consumer@{DIGEST}", **changed: Any) -> Evaluat
             "table": StateTable("state", StateTableArgs(deletion_protection=True)),
             "leases": LeasesTable("leases", LeasesTableArgs(deletion_protection=False)),
             "slots": TaskSlots("slot", slots),
-            "network": Network("net", NetworkArgs(kind="endpoints", region="eu-south-1", queues=True)),
+            "network": Network(
+                "net", NetworkArgs(kind="endpoints", region="eu-south-1", zones=("a", "b"), queues=True)
+            ),
         }
         ConsumerService("tasks", ConsumerServiceArgs(**pieces, **args))
 

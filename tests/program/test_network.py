@@ -1,11 +1,13 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_network
+from itertools import combinations
 from typing import Any
 
 import pytest
 
-from components.network import Network, NetworkArgs
-from tests.program.conftest import REGION, Evaluation, evaluate
+from components.network import PRIVATE_RANGES, PUBLIC_RANGE, RANGE, Network, NetworkArgs
+from tests.program.conftest import REGION, Evaluation, evaluate, run_program, stack_configuration
 
 ENDPOINT, SECURITY_GROUP = "aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/securityGroup:SecurityGroup"
 SUBNET, ROUTE, ROUTES = "aws:ec2/subnet:Subnet", "aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable"
@@ -15,10 +17,12 @@ HTTPS = {"protocol": "tcp", "fromPort": 443, "toPort": 443}
 PRIVATE_SUBNETS = ["net-private-a-id", "net-private-b-id"]
 
 
-def network(**args: Any) -> tuple[Network, Evaluation]:
+def network(*, zones: Sequence[str] = ("a", "b"), **args: Any) -> tuple[Network, Evaluation]:
     made: list[Network] = []
     evaluation = evaluate(
-        lambda: made.append(Network("net", NetworkArgs(region="eu-south-1", queues=True, **args))),
+        lambda: made.append(
+            Network("net", NetworkArgs(region="eu-south-1", zones=zones, queues=True, **args))
+        ),
         stack="test",
     )
     return made[0], evaluation
@@ -38,6 +42,37 @@ def test_endpoints_lead_to_aws_and_nothing_leads_out() -> None:
         "net-private-b": {"vpcId": "net-id", "cidrBlock": "10.0.16.0/20", "availabilityZone": "eu-south-1b"},
     }
     assert {association.inputs["subnetId"] for association in made.of(ASSOCIATION)} == set(PRIVATE_SUBNETS)
+
+
+def test_the_zones_are_a_setting_and_each_has_a_subnet_and_a_range_of_its_own() -> None:
+    _, ab = network(kind="endpoints", zones=("a", "b"))
+    _, ca = network(kind="nat", zones=("c", "a"))
+
+    private = {
+        name: subnet.inputs
+        for made in (ab, ca)
+        for subnet in made.of(SUBNET)
+        if (name := subnet.name.removeprefix("net-private-")) in PRIVATE_RANGES
+    }
+    assert {name: each["availabilityZone"] for name, each in private.items()} == {
+        zone: f"eu-south-1{zone}" for zone in "abc"
+    }
+    assert ab[SUBNET, "net-private-a"].inputs == ca[SUBNET, "net-private-a"].inputs, "it stays when b goes"
+    assert ca[SUBNET, "net-public"].inputs["availabilityZone"] == "eu-south-1c"
+    assert ca[SUBNET, "net-public"].options.delete_before_replace, "it has one range wherever it is"
+
+
+def test_a_stack_whose_account_lacks_a_zone_names_others() -> None:
+    made = evaluate(run_program, stack_configuration("dev") | {"statecast:zones": ["a", "c"]})
+
+    assert [each.inputs["availabilityZone"] for each in made.of(SUBNET)] == ["eu-south-1a", "eu-south-1c"]
+
+
+def test_no_range_overlaps_another_and_all_are_the_vpcs() -> None:
+    ranges = [ip_network(each) for each in (PUBLIC_RANGE, *PRIVATE_RANGES.values())]
+
+    assert all(each.subnet_of(ip_network(RANGE)) for each in ranges)
+    assert [pair for pair in combinations(ranges, 2) if pair[0].overlaps(pair[1])] == []
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "s3"])

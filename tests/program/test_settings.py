@@ -18,6 +18,7 @@ from tests.program.conftest import (
 STACKS = ["dev", "lambda", "pipe", "bus", "poll", "local", "handoff"]
 VARIANTS = "one or two of lambda, pipe, bus, each once (a stream takes no third reader), or poll alone"
 TRACES = "an https URL on port 443, an http URL on loopback with its port, or empty for no traces"
+ZONES = "a list of two different letters of a, b, c, d, e, f"
 DIGEST = f"sha256:{'a' * 64}"
 VALID = {"aws:region": "eu-south-1"} | defaults()
 
@@ -54,7 +55,8 @@ def test_the_defaults_are_the_articles_system() -> None:
     assert (settings.watermark_seconds, settings.rescan_seconds) == (10, 900)
     assert settings.traces_endpoint == ""
     assert (settings.write_api, settings.write_api_key_expires) == ("table", "")
-    assert (settings.partial_failure, settings.snap_start, settings.network) == ("report", True, "endpoints")
+    assert (settings.partial_failure, settings.snap_start) == ("report", True)
+    assert (settings.network, settings.zones) == ("endpoints", ("a", "b"))
     assert (settings.slot_retention_seconds, settings.visibility_timeout_seconds) == (600, 30)
     assert (settings.max_receives, settings.lease_seconds, settings.log_retention_days) == (5, 45, 14)
     assert (settings.deletion_protection, settings.force_destroy, settings.image) == (True, False, "")
@@ -133,6 +135,11 @@ def test_values_may_come_as_the_engine_gives_them() -> None:
         ("tracesEndpoint", "https://collector:4318", TRACES),
         ("tracesEndpoint", "collector", TRACES),
         ("network", "public", "endpoints, nat or existing"),
+        ("zones", '["a", "a"]', ZONES),
+        ("zones", '["a"]', ZONES),
+        ("zones", '["a", "b", "c"]', ZONES),
+        ("zones", '["eu-south-1a", "eu-south-1b"]', ZONES),
+        ("zones", "ab", ZONES),
         ("vpcId", "default", "a VPC's id (vpc-…), or empty"),
         ("subnetIds", '["a"]', "a list of subnets' ids (subnet-…), or empty"),
         ("subnetIds", "subnet-1", "a list of subnets' ids (subnet-…), or empty"),
@@ -293,6 +300,7 @@ def test_values_that_do_not_go_together_are_refused(given: dict[str, object], li
         {"deploys": "handoff", "fanOut": "true"},
         {"slotRetentionSeconds": 151},
         {"variants": '["poll"]'},
+        {"zones": '["f", "a"]'},
         {"writeApiKeyExpires": "2027-01-31T00:00:00Z"},
         {"tasksMin": 60},
         {"tasksMin": 2, "tasksMax": 3, "scalingMetric": "memory", "scalingTarget": 60},
