@@ -54,7 +54,7 @@ class DashboardArgs:
 
 
 class Dashboard(pulumi.ComponentResource):
-    """One dashboard of a stack; every graph is by the minute."""
+    """The table's dashboard, of its name; every graph is by the minute."""
 
     dashboard_name: pulumi.Output[str]
 
@@ -63,7 +63,8 @@ class Dashboard(pulumi.ComponentResource):
 
         dashboard = aws.cloudwatch.Dashboard(
             name,
-            dashboard_name=f"{name}-{pulumi.get_stack()}",
+            # A name made of the stack's is another stack's too, which would write over it.
+            dashboard_name=args.table.table_name,
             dashboard_body=json_text({"widgets": _widgets(args)}),
             opts=pulumi.ResourceOptions(parent=self),
         )

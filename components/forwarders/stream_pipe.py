@@ -33,30 +33,29 @@ def stream_pipe(
     Its role may do what `sending` says besides reading the stream.
     """
     child_opts = pulumi.ResourceOptions(parent=parent)
-    # The role trusts one pipe by its ARN, which must then be known before the pipe is made.
-    pipe_name = f"{name}-{pulumi.get_stack()}"
 
     # Under this prefix AWS lets its services write; other names share a policy of limited size.
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
     logs = aws.cloudwatch.LogGroup(
         f"{name}-logs",
-        name=f"/aws/vendedlogs/pipes/{pipe_name}",
+        name_prefix=f"/aws/vendedlogs/pipes/{name}-",
         retention_in_days=args.log_retention_days,
         opts=child_opts,
     )
+    # The role is made before the pipe has its name, so it trusts every pipe of this account and region whose
+    # name begins alike. Who gives it to another one needs `iam:PassRole` on it.
     role = ServiceRole(
         f"{name}-role",
         ServiceRoleArgs(
             service="pipes.amazonaws.com",
             statements=forwarding(args, sending),
-            condition={"StringEquals": {"aws:SourceArn": _pipe_arn(args.stream_arn, pipe_name)}},
+            condition={"ArnLike": {"aws:SourceArn": _pipe_arns(args.stream_arn, f"{name}-*")}},
             path=role_path,
         ),
         opts=child_opts,
     )
     pipe = aws.pipes.Pipe(
         name,
-        name=pipe_name,
         role_arn=role.arn,
         source=args.stream_arn,
         source_parameters={
@@ -77,7 +76,8 @@ def stream_pipe(
             "level": "ERROR",
             "cloudwatch_logs_log_destination": {"log_group_arn": logs.arn},
         },
-        # A pipe cannot be made before its role may read the stream, nor beside another of its name.
+        # A pipe cannot be made before its role may read the stream. And beside the pipe that it replaces and
+        # another variant's reader it would be a shard's third, of two.
         opts=pulumi.ResourceOptions(
             parent=parent,
             depends_on=[role, *([depends_on] if depends_on else [])],
@@ -99,11 +99,11 @@ def stream_pipe(
     return [Took("AWS/EventBridge/Pipes", "Duration", {"PipeName": pipe.name})]
 
 
-def _pipe_arn(stream_arn: pulumi.Input[str], pipe_name: str) -> pulumi.Output[str]:
-    """The ARN of a pipe in the stream's account and region."""
+def _pipe_arns(stream_arn: pulumi.Input[str], names: str) -> pulumi.Output[str]:
+    """The ARNs of pipes in the stream's account and region."""
 
     def beside(arn: str) -> str:
         partition, _, region, account = arn.split(":")[1:5]
-        return f"arn:{partition}:pipes:{region}:{account}:pipe/{pipe_name}"
+        return f"arn:{partition}:pipes:{region}:{account}:pipe/{names}"
 
     return pulumi.Output.from_input(stream_arn).apply(beside)

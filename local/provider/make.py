@@ -120,7 +120,8 @@ class Maker:
     def _refuse_unused(self, inputs: Properties, create: Call) -> None:
         """An input that no call takes is refused: left out silently, it would look as if it worked."""
         steps = (*self._kind.settings, *self._kind.updates)
-        used = {"region", "tags", *self._kind.local, *(name for step in steps for name in step.changes)}
+        used = {"region", "tags", "namePrefix", *self._kind.local}
+        used |= {name for step in steps for name in step.changes}
         left = (
             inputs.keys()
             - used

@@ -32,25 +32,31 @@ def checked(
     seed: bytes,
     default_tags: Mapping[str, str],
 ) -> Properties:
-    """The inputs with a name (`resource_name-1a2b3c4`, kept over updates) and the provider's default tags."""
+    """The inputs with a name (`resource_name-1a2b3c4`, kept over updates) and the provider's default tags.
+
+    A `namePrefix` stands for `resource_name-`.
+    """
     inputs = dict(news)
     name = type_.properties.get(kind.name)
-    if name and name.is_input and name.form == "text" and not inputs.keys() & {kind.name, "namePrefix"}:
+    prefix = _prefix(resource_name, inputs)
+    if name and name.is_input and name.form == "text" and kind.name not in inputs and prefix != UNKNOWN:
         fifo = ".fifo" if inputs.get("fifoQueue") or inputs.get("fifoTopic") else ""
-        generated = f"{resource_name}-{hashlib.sha256(seed).hexdigest()[:7]}{fifo}"
         old = olds.get(kind.name)
-        inputs[kind.name] = old if is_generated(old, resource_name) else generated
+        generated = f"{prefix}{hashlib.sha256(seed).hexdigest()[:7]}{fifo}"
+        inputs[kind.name] = old if _is_generated(old, prefix) else generated
     tags = type_.properties.get("tags")
     if default_tags and tags and tags.form == "map" and inputs.get("tags") != UNKNOWN:
         inputs["tags"] = {**default_tags, **inputs.get("tags", {})}
     return inputs
 
 
-def is_generated(name: object, resource_name: str) -> bool:
+def _prefix(resource_name: str, inputs: Properties) -> str:
+    return inputs.get("namePrefix", f"{resource_name}-")
+
+
+def _is_generated(name: object, prefix: str) -> bool:
     """Whether this is a name that `checked` gave."""
-    return isinstance(name, str) and bool(
-        re.fullmatch(rf"{re.escape(resource_name)}-[0-9a-f]{{7}}(\.fifo)?", name)
-    )
+    return isinstance(name, str) and bool(re.fullmatch(rf"{re.escape(prefix)}[0-9a-f]{{7}}(\.fifo)?", name))
 
 
 def planned(type_: ResourceType, inputs: Properties, known: Properties) -> Properties:
@@ -95,7 +101,7 @@ def difference(kind: Kind, resource_name: str, olds: Properties, news: Propertie
         replaces=((added | changed) - kind.in_place) | (deleted - kind.resettable),
         delete_first=name is not None
         and name == olds.get(kind.name)
-        and not is_generated(name, resource_name),
+        and not _is_generated(name, _prefix(resource_name, news)),
     )
 
 

@@ -116,9 +116,17 @@ def test_a_generated_name_is_kept_by_an_update(client: Client) -> None:
     assert client.check(QUEUE, "q", {}, {"name": "given"})["name"] != "given"
 
 
-@pytest.mark.parametrize("given", [{"name": "mine"}, {"namePrefix": "mine-"}])
-def test_a_name_that_the_program_gives_is_left_alone(client: Client, given: dict[str, str]) -> None:
-    assert client.check(QUEUE, "q", given) == given
+def test_a_name_that_the_program_gives_is_left_alone(client: Client) -> None:
+    assert client.check(QUEUE, "q", {"name": "mine"}) == {"name": "mine"}
+
+
+def test_a_prefix_that_the_program_gives_begins_the_name(client: Client) -> None:
+    checked = client.check(QUEUE, "q", {"namePrefix": "/mine/"})
+
+    assert re.fullmatch(r"/mine/[0-9a-f]{7}", checked["name"])
+    assert client.check(QUEUE, "q", {"namePrefix": "/mine/"}, checked, seed=b"other") == checked
+    assert client.check(QUEUE, "q", {"namePrefix": "/other/"}, checked)["name"].startswith("/other/")
+    assert client.check(QUEUE, "q", {"namePrefix": UNKNOWN}) == {"namePrefix": UNKNOWN}
 
 
 def test_a_type_without_a_name_gets_none(client: Client) -> None:

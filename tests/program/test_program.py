@@ -1,13 +1,15 @@
 import ast
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from pulumi.runtime import mocks
 from pulumi.runtime.settings import _get_rpc_manager
 from pulumi.runtime.stack import wait_for_rpcs
 
 from settings import MOST_SLOTS
-from tests.program.conftest import CHECKOUT, Evaluation, evaluate, run_program, stack_configuration
+from tests.program.conftest import CHECKOUT, Cloud, Evaluation, evaluate, run_program, stack_configuration
 
 API = {
     "aws:appsync/graphQLApi:GraphQLApi": 1,
@@ -31,6 +33,8 @@ BASE = API | {
     "aws:sns/topic:Topic": 2,
     "aws:sns/topicPolicy:TopicPolicy": 2,
 }
+# Where a program can name what AWS knows by that name in the whole account.
+NAMES = ("name", "bucket", "dashboardName")
 BUILT_IMAGE = {"aws:ecr/repository:Repository": 1, "docker-build:index:Image": 1}
 LAMBDA = {"aws:lambda/alias:Alias": 1}
 PIPE = {"aws:pipes/pipe:Pipe": 1}
@@ -286,6 +290,28 @@ def test_the_hand_off_exports_what_its_experiment_relies_on(program: Callable[[s
         "receiverLogGroup": "statecast-handoff-receiver-logs",
         "ways": ["synchronous", "asynchronous", "sns", "kinesis"],
     }
+
+
+class Shared(Cloud):
+    """An account that several stacks are in: what Pulumi names ends as nothing else does."""
+
+    def __init__(self, ending: str) -> None:
+        self._ending = ending
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        args.name += self._ending
+        return super().new_resource(args)
+
+
+@pytest.mark.parametrize("stack", ["dev", "bus", "handoff"])
+def test_two_stacks_of_one_name_can_be_in_one_account(stack: str) -> None:
+    def named(ending: str) -> set[tuple[str, str]]:
+        made = evaluate(run_program, stack_configuration(stack), stack, cloud=Shared(ending))
+        # A data source's name is its API's own.
+        mine = [each for each in made.resources if each.type != "aws:appsync/dataSource:DataSource"]
+        return {(each.type, each.inputs[key]) for each in mine for key in NAMES if key in each.inputs}
+
+    assert named("-1a2b3c4") & named("-5d6e7f8") == set(), "one up fails, or writes over what is the other's"
 
 
 @pytest.mark.parametrize("stack", ["local", "handoff"])
