@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from itertools import chain
@@ -47,6 +47,7 @@ class Observation:
     `aws_only` are the stack's variants that do not run where the run took place: nothing is asked of them.
     `entry` is where the writes entered, and `appsync` what AppSync says that it took for them. A burst has
     no interval but steps, each with its own. `invocations` are the forwarder's function's, the warm-up's too.
+    `notes` tell what could not be read.
     """
 
     environment: dict[str, Any]
@@ -64,6 +65,7 @@ class Observation:
     entry: str
     appsync: Distribution
     invocations: list[Invocation]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ def conclude(observed: Observation, costs: Costs | None = None) -> Result:
 def _notes(
     observed: Observation, variants: dict[str, VariantResult], lateness: Distribution, *, sns_clock: bool
 ) -> Iterator[str]:
+    yield from observed.notes
     if (late := lateness.p99 or 0) > LATE_MS:
         yield f"Writes began late, p99 {late:,} ms after their time: that wait is in no figure."
     if not sns_clock:
@@ -273,14 +276,15 @@ _OF_DELIVERY, _WRITTEN, _INVOKED = (
 )
 
 
-def save(result: Result, reports: Mapping[str, str], results: Path) -> Path:
-    """Write `summary.json`, the reports by name, and all that was observed; point `latest` at them."""
+def save(result: Result, reports: Mapping[str, Callable[[Result], str]], results: Path) -> Path:
+    """Write `summary.json` and all that was observed, point `latest` at them, and add the reports by name.
+
+    In this order: a report that cannot be drawn loses nothing.
+    """
     observed = result.observation
     warm_up = join(observed.warm_up, observed.deliveries)
     with folder_of(result.observation.environment["started"], results) as folder:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
-        for name, report in reports.items():
-            (folder / name).write_text(report)
         save_deliveries({WARM_UP: warm_up, MEASURED: result.arrivals}, observed.deliveries, folder)
         writes = {WARM_UP: observed.warm_up, MEASURED: observed.writes}
         _save(
@@ -293,6 +297,8 @@ def save(result: Result, reports: Mapping[str, str], results: Path) -> Path:
             _INVOKED,
             (attrgetter(*_INVOKED)(invocation) for invocation in observed.invocations),
         )
+    for name, report in reports.items():
+        (folder / name).write_text(report(result))
     return folder
 
 

@@ -21,7 +21,7 @@ from bench.deliveries import CLOCK_MARGIN_MS, Delivery, DeliveryLog, collect
 from bench.errors import ExperimentError
 from bench.fleet import await_converged, await_ready, live_leases, wanted_tasks
 from bench.handoff.run import handoff
-from bench.invocations import invocations
+from bench.invocations import Invocation, invocations
 from bench.presets import PRESETS, PresetName, Step
 from bench.report import markdown, page, show
 from bench.report.terminal import progress_bars
@@ -97,7 +97,7 @@ def run(
             keep_items=keep_items,
         )
     result = conclude(observation, priced)
-    folder = save(result, {"report.html": page(result), "report.md": markdown(result)}, RESULTS)
+    folder = save(result, {"report.html": page, "report.md": markdown}, RESULTS)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     if traces_to:
@@ -186,8 +186,7 @@ def observe(
         converged = await_converged(stack, len(tasks), patience_s)
         deliveries += log.read()  # copies that came late
         leases = live_leases(stack.client("dynamodb"), stack.outputs.leases_table)
-        took = _appsync(stack, made, patience_s) if entry == "appsync" else Distribution(0)
-        called = invocations(stack, warm_up[0].scheduled_at)
+        took, called, notes = _told_by_aws(stack, entry, warm_up[0].scheduled_at, made, patience_s)
     return Observation(
         environment=described,
         preset=preset,
@@ -204,6 +203,7 @@ def observe(
         entry=entry,
         appsync=took,
         invocations=called,
+        notes=notes,
     )
 
 
@@ -235,10 +235,32 @@ def _entry(stack: Stack, name: EntryName) -> Entry:
     return TableEntry(stack.client("dynamodb", attempts=1), stack.outputs.table)
 
 
+def _told_by_aws(
+    stack: Stack, entry: EntryName, since_ms: int, made: Sequence[Write], patience_s: float
+) -> tuple[Distribution, list[Invocation], list[str]]:
+    """AppSync's Latency, the function's invocations, and notes of what could not be read of them."""
+    took, called, notes = Distribution(0), list[Invocation](), list[str]()
+    if entry == "appsync":
+        with _noted("AppSync's Latency", notes):
+            took = _appsync(stack, made, patience_s)
+    with _noted("The function's invocations", notes):
+        called = invocations(stack, since_ms)
+    return took, called, notes
+
+
 def _appsync(stack: Stack, made: Sequence[Write], patience_s: float) -> Distribution:
     if not (done := acknowledged(made)):
         return Distribution(0)
     return appsync.latency(stack, done[0].written_at, done[-1].acknowledged_at, len(done), patience_s)
+
+
+@contextmanager
+def _noted(what: str, notes: list[str]) -> Iterator[None]:
+    """Note that something could not be read, and go on: the run's deliveries would be lost with it."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as problem:
+        notes.append(f"{what} could not be read: {problem}")
 
 
 @contextmanager

@@ -87,8 +87,8 @@ def faults(
     result = conclude(observation)
     with folder_of(described["started"], RESULTS) as folder:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
-        (folder / "report.html").write_text(page(result))
         save_deliveries({MEASURED: result.arrivals}, result.observation.deliveries, folder)
+    (folder / "report.html").write_text(page(result))
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     if result.problems:

@@ -237,15 +237,15 @@ _HEAD = (
 )
 
 
-def save(result: Result, page: str, results: Path) -> Path:
-    """Write `summary.json`, `handoffs.csv` and `report.html`, and point `latest` at them."""
+def save(result: Result, page: Callable[[Result], str], results: Path) -> Path:
+    """Write `summary.json` and `handoffs.csv`, point `latest` at them, and add the page, which may fail."""
     with folder_of(result.observation.environment["started"], results) as folder:
         (folder / "summary.json").write_text(json.dumps(result.summary(), indent=2) + "\n")
-        (folder / "report.html").write_text(page)
         with (folder / "handoffs.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(_HEAD)
             rows.writerows(map(_cells, result.handoffs))
+    (folder / "report.html").write_text(page(result))
     return folder
 
 

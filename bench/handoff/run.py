@@ -70,7 +70,7 @@ def handoff(
             patience_s=patience,
         )
     result = conclude(observation)
-    folder = save(result, page(result), RESULTS)
+    folder = save(result, page, RESULTS)
     show(result, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
     if traces_to:

@@ -174,6 +174,14 @@ def test_every_message_is_a_row_of_the_csv(bench: Bench) -> None:
     assert last["traceparent"].split("-")[1] == last["parent"].split("-")[1]
 
 
+def test_a_page_that_cannot_be_drawn_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "page", lambda result: 1 / 0)
+    answer = bench(PretendHandoff(), "--messages", "1", "--cold", "0")
+    assert isinstance(answer.exception, ZeroDivisionError)
+    assert summary()["messages"] > 0
+    assert Path("results/latest/handoffs.csv").exists()
+
+
 def test_a_lost_message_is_named_and_exits_1(bench: Bench) -> None:
     def lose(order: dict[str, Any]) -> int:
         return int(not order["id"].endswith("m00002"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner, Result
 
 from bench import __main__ as command
@@ -145,6 +146,32 @@ def test_the_api_is_another_entry_and_appsync_says_how_long_it_took(
     assert "entry appsync: appsync" in result.output
     of = {row["write"]: row for row in rows()}
     assert asked == [(int(of["0"]["writtenAt"]), int(of["9"]["acknowledgedAt"]), 10)]
+
+
+def denied(*_: Any, **__: Any) -> Any:
+    raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "Read")
+
+
+def test_what_cannot_be_read_after_the_writes_is_said_and_loses_none_of_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = PretendStack()
+    monkeypatch.setattr(stack, "list_event_source_mappings", denied)
+    monkeypatch.setattr(experiment.appsync, "AppSyncEntry", Api)
+    monkeypatch.setattr(experiment.appsync, "latency", denied)
+    result = bench(stack, "--writes", "10", "--entry", "appsync")
+    assert result.exit_code == 0, result.output
+    assert (summary()["writes"], len(rows()), table("invocations.csv")) == (10, 40, [])
+    told = "An error occurred (AccessDenied) when calling the Read operation: not you"
+    assert summary()["notes"][:2] == [
+        f"{what} could not be read: {told}" for what in ("AppSync's Latency", "The function's invocations")
+    ]
+
+
+def test_a_page_that_cannot_be_drawn_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "page", lambda result: 1 / 0)
+    assert isinstance(bench(PretendStack(), "--writes", "10").exception, ZeroDivisionError)
+    assert (summary()["writes"], len(rows())) == (10, 40)
 
 
 def test_a_variant_that_only_aws_runs_is_asked_nothing_on_an_emulator(
