@@ -11,7 +11,7 @@ from bench.writer import Write
 DEADLINE_MS = 2000
 """What the article asks of a change: at every task in under two seconds."""
 KEPT_UP = 0.95
-"""Of the rate that was asked for: below it the entry, or bench, is what is measured."""
+"""Of the writes, or of their rate, that were asked for: below it the entry, or bench, is what is measured."""
 
 Why = Literal["late", "lost", "entry"]
 

@@ -13,7 +13,7 @@ from bench.handoff.result import Result, Row, measure
 from bench.published import EPSAGON, HANDOFFS
 from bench.report import charts, markup
 from bench.report.terminal import table_of
-from bench.report.wording import span
+from bench.report.wording import failures, span
 from bench.statistics import Distribution
 
 LOSSES_SHOWN = 20
@@ -31,15 +31,17 @@ SIZES_PX = (6, 9, 13)
 
 
 def headline(result: Result) -> str:
-    """The run in a sentence: what was lost, and what the longest work of B costs A."""
+    """The run in a sentence: what failed, what was lost, and what the longest work of B costs A."""
     given = [each for each in result.handoffs if each.order.error is None]
     lost, ways = len(result.lost), result.observation.ways
     losses = f"{lost:,} of {len(given):,} messages lost" if lost else f"all {len(given):,} messages came"
+    failed = failures(len(result.failed), len(result.handoffs), "orders")
+    became = ", ".join(filter(None, (failed, losses)))
     size, work = min(size for _, size, _ in result.warm), max(work for _, _, work in result.warm)
     rows = ((way, result.warm[way, size, work]) for way in ways)
     paid = ", ".join(f"{way} {ms(row.operation.p50)} / {ms(row.delivery.p50)}" for way, row in rows)
     return (
-        f"{len(ways)} ways from A to B: {losses}. {kilobytes(size)}, B working {work} ms, p50 in ms of A's "
+        f"{len(ways)} ways from A to B: {became}. {kilobytes(size)}, B working {work} ms, p50 in ms of A's "
         f"operation / A → B: {paid}."
     )
 

@@ -36,8 +36,16 @@ def figure(value: float | None) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
+def failures(failed: int, of: int, what: str) -> str:
+    """How many were not taken; empty where all were."""
+    return f"{failed:,} of {of:,} {what} failed" if failed else ""
+
+
 def answer(result: Result) -> str:
-    """Which variant, at what price, how late at worst; an emulator's lateness is called so."""
+    """Which variant, at what price, how late at worst, and which writes failed.
+
+    An emulator's lateness is called so.
+    """
     emulated = bool(result.caveat)
 
     def told(name: str) -> str:
@@ -47,13 +55,15 @@ def answer(result: Result) -> str:
 
     lossy = [f"{name} lost {len(row.lost):,}" for name, row in result.variants.items() if row.lost]
     losses = f"; {', '.join(lossy)}" if lossy else ""
+    failed = failures(len(result.failed), len(result.observation.writes), "writes")
+    failed = f" {failed}." if failed else ""
     worst = {
         name: row.ms["write_to_applied"].max or 0
         for name, row in result.variants.items()
         if row.delivered and not row.lost
     }
     if not worst:
-        return f"No variant brought every write to every task{losses}."
+        return f"No variant brought every write to every task{losses}.{failed}"
     best, *others = sorted(worst, key=worst.__getitem__)
     rest = f"; {', '.join(map(told, others))}" if others else ""
     least = "least late at worst: " if others or lossy else "at worst: "
@@ -61,7 +71,7 @@ def answer(result: Result) -> str:
     late = (
         "" if worst[best] < DEADLINE_MS else f" The {DEADLINE_MS // 1000} s that are asked for were missed."
     )
-    return f"{least}{told(best)} from a write to its last task{rest}{losses}.{late}"
+    return f"{least}{told(best)} from a write to its last task{rest}{losses}.{late}{failed}"
 
 
 def span(of: Interval | None) -> str:
@@ -136,7 +146,7 @@ def parts(bills: Sequence[Bill]) -> Iterator[tuple[str, ...]]:
 
 
 def headline(result: Result) -> str:
-    """The run in a sentence: what was lost, and how late each variant was at worst."""
+    """The run in a sentence: what failed, what was lost, and how late each variant was at worst."""
     expected = sum(variant.expected for variant in result.variants.values())
     lost = len(result.lost)
     late = "; ".join(
@@ -145,8 +155,9 @@ def headline(result: Result) -> str:
     )
     losses = f"{lost:,} of {expected:,} deliveries lost" if lost else f"all {expected:,} deliveries arrived"
     observed = result.observation
+    failed = failures(len(result.failed), len(observed.writes), "writes")
     hold = (
         "all hold what the table holds" if observed.converged else "they do NOT all hold what the table holds"
     )
     scale = f"{len(observed.writes)} writes, {len(observed.tasks)} tasks"
-    return f"{scale}: {losses}, {hold}. Write → applied: {late}."
+    return f"{scale}: {', '.join(filter(None, (failed, losses, hold)))}. Write → applied: {late}."

@@ -216,6 +216,16 @@ def test_a_message_that_the_sender_did_not_hand_over_is_told_and_not_lost(bench:
     (failed,) = summary()["failed"]
     assert failed["error"] == "the sender failed: throttled"
     assert f"failed {failed['id']}: the sender failed: throttled" in result.output
+    told = "4 ways from A to B: 1 of 32 orders failed, all 31 messages came."
+    assert told in " ".join(result.output.split())
+
+
+def test_a_run_of_which_too_few_messages_were_handed_over_exits_1(bench: Bench) -> None:
+    failing = ("m00003", "m00004")
+    stack = PretendHandoff(fails=lambda order: "throttled" if order["id"].endswith(failing) else None)
+    result = bench(stack, "--messages", "1", "--cold", "0")
+    assert len(summary()["failed"]) == 2
+    assert result.exit_code == 1
 
 
 def test_a_message_without_the_sender_s_line_is_delivered_and_not_timed(bench: Bench) -> None:

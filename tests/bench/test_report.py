@@ -111,6 +111,19 @@ def test_what_is_lost_is_named_in_both_reports() -> None:
     assert "lost write 11 (update a version 12) at task task/1 by pipe" in printed(told)
 
 
+def test_writes_that_failed_are_told_with_the_answer_and_the_run() -> None:
+    failed = [replace(write(number), version=None, error="throttled") for number in range(1, 40)]
+    by_both = [delivery(write(0), "task/0", by) for by in ("lambda", "pipe")]
+    told = result([write(0), *failed], by_both)
+    assert headline(told).startswith("40 writes, 1 tasks: 39 of 40 writes failed, all 2 deliveries arrived, ")
+    assert answer(told).endswith(" 39 of 40 writes failed.")
+    assert answer(result(failed, [])) == (
+        "No variant brought every write to every task. 39 of 39 writes failed."
+    )
+    assert '<body class="failed">' in page(told)
+    assert "failed" not in headline(run()) + answer(run())
+
+
 def test_at_most_twenty_losses_are_printed() -> None:
     nothing = result([write(number) for number in range(12)], [], tasks=1)
     assert printed(nothing).count("lost write") == 20

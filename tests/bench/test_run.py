@@ -336,14 +336,24 @@ def test_a_copy_that_comes_after_all_that_was_expected_is_counted(bench: Bench) 
 
 def test_a_failed_write_is_named_and_not_expected(bench: Bench) -> None:
     writes = iter(range(10_000))
-    result = bench(PretendStack(fails=lambda _: next(writes) == 12), "--writes", "10", "--seed", "1")
+    result = bench(PretendStack(fails=lambda _: next(writes) == 12), "--writes", "20", "--seed", "1")
     assert result.exit_code == 0
-    assert summary()["writes"] == 9
-    assert summary()["variants"]["lambda"]["expected"] == 18
+    assert summary()["writes"] == 19
+    assert summary()["variants"]["lambda"]["expected"] == 38
     (failed,) = summary()["failed_writes"]
     assert failed["write"] == 2
     assert "slow down" in failed["error"]
     assert "failed write 2" in result.output
+    told = "20 writes, 2 tasks: 1 of 20 writes failed, all 76 deliveries arrived, all hold"
+    assert told in " ".join(result.output.split())
+
+
+def test_a_run_of_which_the_entry_took_too_few_writes_exits_1(bench: Bench) -> None:
+    writes = iter(range(10_000))
+    failing = {12, 13}
+    result = bench(PretendStack(fails=lambda _: next(writes) in failing), "--writes", "20", "--seed", "1")
+    assert (summary()["writes"], summary()["converged"]) == (18, True)
+    assert result.exit_code == 1
 
 
 def test_a_clock_of_whole_seconds_gives_no_hop(bench: Bench) -> None:
