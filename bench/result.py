@@ -206,6 +206,11 @@ def _notes(
     observed: Observation, variants: dict[str, VariantResult], lateness: Distribution, *, sns_clock: bool
 ) -> Iterator[str]:
     yield from observed.notes
+    if observed.appsync.count:
+        yield (
+            f"AppSync's Latency is the mean of all {observed.appsync.count:,} requests in the minutes of the "
+            f"run, the warm-up's {len(observed.warm_up)} and other callers' included."
+        )
     if (late := lateness.p99 or 0) > LATE_MS:
         yield f"Writes began late, p99 {late:,} ms after their time: that wait is in no figure."
     if not sns_clock:

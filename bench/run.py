@@ -186,7 +186,7 @@ def observe(
         converged = await_converged(stack, len(tasks), patience_s)
         deliveries += log.read()  # copies that came late
         leases = live_leases(stack.client("dynamodb"), stack.outputs.leases_table)
-        took, called, notes = _told_by_aws(stack, entry, warm_up[0].scheduled_at, made, patience_s)
+        took, called, notes = _told_by_aws(stack, entry, [*warm_up, *made], patience_s)
     return Observation(
         environment=described,
         preset=preset,
@@ -236,22 +236,17 @@ def _entry(stack: Stack, name: EntryName) -> Entry:
 
 
 def _told_by_aws(
-    stack: Stack, entry: EntryName, since_ms: int, made: Sequence[Write], patience_s: float
+    stack: Stack, entry: EntryName, made: Sequence[Write], patience_s: float
 ) -> tuple[Distribution, list[Invocation], list[str]]:
     """AppSync's Latency, the function's invocations, and notes of what could not be read of them."""
     took, called, notes = Distribution(0), list[Invocation](), list[str]()
     if entry == "appsync":
         with _noted("AppSync's Latency", notes):
-            took = _appsync(stack, made, patience_s)
+            until = max(write.acknowledged_at for write in made)
+            took = appsync.latency(stack, made[0].scheduled_at, until, len(made), patience_s)
     with _noted("The function's invocations", notes):
-        called = invocations(stack, since_ms)
+        called = invocations(stack, made[0].scheduled_at)
     return took, called, notes
-
-
-def _appsync(stack: Stack, made: Sequence[Write], patience_s: float) -> Distribution:
-    if not (done := acknowledged(made)):
-        return Distribution(0)
-    return appsync.latency(stack, done[0].written_at, done[-1].acknowledged_at, len(done), patience_s)
 
 
 @contextmanager
