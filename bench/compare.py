@@ -16,7 +16,7 @@ from bench.errors import ExperimentError
 from bench.report.terminal import table_of
 from bench.report.wording import figure, span
 from bench.result import Kept, load
-from bench.statistics import HOPS, VariantResult, coarse_sns_clock, measure
+from bench.statistics import HOPS, VariantResult, measure
 
 NEGLIGIBLE, SMALL, MEDIUM = 0.147, 0.33, 0.474
 """Cliff's delta, by the bounds of Romano and others (2006)."""
@@ -159,6 +159,7 @@ def _shared(a: Kept, b: Kept) -> list[str]:
 
 
 def _row(of: Kept, variant: str) -> VariantResult:
-    deliveries = [arrival.delivery for arrival in of.arrivals]
-    tasks = sorted({delivery.task for delivery in deliveries})
-    return measure(variant, [], tasks, of.arrivals, sns_clock=not coarse_sns_clock(deliveries))
+    tasks = sorted({arrival.delivery.task for arrival in of.arrivals})
+    # Whether SNS's clock is coarse the run has decided, by its warm-up too.
+    told = of.summary["variants"][variant]["ms"]["forward"]["count"]
+    return measure(variant, [], tasks, of.arrivals, sns_clock=told > 0)
