@@ -62,18 +62,19 @@ def rows(
 
 def rows_of(summary: Mapping[str, Any]) -> Iterator[Row]:
     """The rows of a `summary.json`."""
+    where = ", on an emulator" if caveat(summary["environment"]) else ""
     if "variants" in summary:
-        of = f"{summary['writes']:,} × {summary['tasks']}, by {summary['entry']}"
+        of = f"{summary['writes']:,} × {summary['tasks']}, {_pace(summary)}, by {summary['entry']}{where}"
         for name, variant in summary["variants"].items():
             yield _row(f"{name}: {of}", variant, variant["ms"]["write_to_applied"])
         for name in summary["aws_only"]:
             yield Row(f"{name}: {AWS_ONLY}")
         return
     for cell in summary["warm"]:
-        name = f"{cell['way']}: {kilobytes(cell['size'])}, B {cell['work_ms']} ms"
-        yield _row(name, cell, cell["delivery"], cell["operation"])
+        of = f"{kilobytes(cell['size'])}, B {cell['work_ms']} ms, {_pace(summary)}{where}"
+        yield _row(f"{cell['way']}: {of}", cell, cell["delivery"], cell["operation"])
     for cell in summary["cold"]:
-        yield _row(f"{cell['way']}: B starts cold", cell, cell["delivery"], cell["operation"])
+        yield _row(f"{cell['way']}: B starts cold{where}", cell, cell["delivery"], cell["operation"])
 
 
 def published() -> Iterator[Row]:
@@ -81,6 +82,12 @@ def published() -> Iterator[Row]:
     for one in (*PUBLISHED, *HANDOFFS):
         known = {name: _ms(getattr(one, name)) for name in ("mean", "p50", "p99") if getattr(one, name)}
         yield Row(f"published, AWS: {one.name}", **known)
+
+
+def _pace(summary: Mapping[str, Any]) -> str:
+    if burst := summary.get("burst"):
+        return f"a burst to {burst['steps'][-1]['rate']:g}/s"
+    return f"one each {summary['interval_s']:g} s"
 
 
 def _row(
