@@ -28,7 +28,8 @@ class Difference:
     """What a hop took in B beside what it took in A, milliseconds, by p50 or p99.
 
     The interval is of B − A. `delta` is Cliff's, of the whole hop and told with its p50: how much more often
-    a delivery of B took longer than one of A than the reverse, from −1 to 1.
+    a delivery of B took longer than one of A than the reverse, from −1 to 1. Both are None where either run
+    has fewer than two writes to draw.
     """
 
     variant: str
@@ -36,12 +37,14 @@ class Difference:
     statistic: str
     a: float | None
     b: float | None
-    interval: Interval
+    interval: Interval | None
     delta: float | None
 
     @property
     def verdict(self) -> str:
         """Whether B is slower, and how large an effect that is; or noise: the interval holds 0."""
+        if self.interval is None:
+            return "too few writes"
         low, high = self.interval
         if low <= 0 <= high:
             return "noise"
@@ -98,11 +101,13 @@ def differences(a: Kept, b: Kept) -> Iterator[Difference]:
             if not all(samples):
                 continue
             of_a, of_b = (row.ms[hop] for row in rows)
-            drawn_a, drawn_b = (replicates(sample, random) for sample in samples)
-            spans = dict(zip(STATISTICS, map(interval, (drawn_b - drawn_a).T), strict=True))
-            delta = cliffs_delta(*(np.concatenate(sample) for sample in samples))
-            yield Difference(variant, hop, "p50", of_a.p50, of_b.p50, spans["p50"], delta)
-            yield Difference(variant, hop, "p99", of_a.p99, of_b.p99, spans["p99"], None)
+            spans, delta = dict[str, Interval](), None
+            if min(map(len, samples)) > 1:
+                drawn_a, drawn_b = (replicates(sample, random) for sample in samples)
+                spans = dict(zip(STATISTICS, map(interval, (drawn_b - drawn_a).T), strict=True))
+                delta = cliffs_delta(*(np.concatenate(sample) for sample in samples))
+            yield Difference(variant, hop, "p50", of_a.p50, of_b.p50, spans.get("p50"), delta)
+            yield Difference(variant, hop, "p99", of_a.p99, of_b.p99, spans.get("p99"), None)
 
 
 def cliffs_delta(a: np.ndarray, b: np.ndarray) -> float:

@@ -79,6 +79,19 @@ def test_an_sns_clock_that_a_run_found_coarse_gives_no_hop(tmp_path: Path) -> No
     }
 
 
+def test_of_a_single_write_nothing_is_told(tmp_path: Path) -> None:
+    a = load(kept(tmp_path, "a", jittered(seed=1)))
+    b = load(kept(tmp_path, "b", jittered(seed=2, later=60)[:2]))
+    for told in (differences(a, b), differences(b, a), differences(b, b)):
+        assert {(each.interval, each.delta, each.verdict) for each in told} == {
+            (None, None, "too few writes")
+        }
+    assert (
+        "too few writes"
+        in CliRunner().invoke(command.app, ["compare", *map(str, tmp_path.glob("[ab]"))]).output
+    )
+
+
 @given(samples, samples)
 def test_cliff_s_delta_is_that_of_all_pairs(a: list[int], b: list[int]) -> None:
     pairs = list(product(a, b))
