@@ -81,6 +81,11 @@ def scale(
             raise ExperimentError("--items is of the simulation alone: runs on a stack bring their own")
         if found.endpoint is None:
             raise ExperimentError(f"stack {stack!r} is on AWS: the emulator's rates are measured beside it")
+        if found.outputs.variants != ["lambda"]:
+            raise ExperimentError(
+                f"stack {stack!r} has variants {', '.join(found.outputs.variants)}: the simulation is of "
+                "lambda alone, so bring the stack up with --config 'variants=[lambda]'"
+            )
         rates = measured(found)
         described = environment.describe(found, 1, start)
         with progress_bars(console) as progress:

@@ -18,6 +18,7 @@ from bench.scale.path import Load, Rates, Step, Time, simulate
 from bench.scale.run import row
 from bench.scale.validation import comparison
 from settings import MOST_SLOTS
+from tests.bench.pretend import PretendStack
 from tests.bench.synthetic import delivery, result, write
 
 # Each step waits for so long, and nothing computes.
@@ -207,6 +208,20 @@ def test_a_run_is_set_beside_the_simulation() -> None:
     one = comparison(1, 2, seen.variants["lambda"], simulate(PLAIN, Load(tasks=1, changes=2, seconds=10)))
     assert (one.p50, one.p99, one.together, one.lost) == (150, 199, 1, 0)
     assert one.simulated_p50 == pytest.approx(180, abs=0.2)
+
+
+def test_a_stack_with_another_forwarder_than_the_simulation_s_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = PretendStack(endpoint="http://127.0.0.1:4566")
+    monkeypatch.setattr(experiment, "find", lambda name: stack)
+    monkeypatch.setattr(experiment, "measured", lambda stack: pytest.fail("it was measured"))
+    answer = CliRunner().invoke(command.app, ["scale", "--stack", "local"])
+    assert isinstance(answer.exception, command.ExperimentError)
+    assert str(answer.exception) == (
+        "stack 'local' has variants lambda, pipe: the simulation is of lambda alone, so bring the stack up "
+        "with --config 'variants=[lambda]'"
+    )
 
 
 def test_the_command_prints_each_fleet_and_keeps_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
