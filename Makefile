@@ -57,18 +57,21 @@ handoff: setup ## one function hands another messages in four ways, side by side
 	trap '$(PYTHON) -m local down --stack handoff' EXIT; trap 'exit 130' INT TERM; \
 	$(PYTHON) -m bench handoff --stack handoff $(if $(PRESET),--preset $(PRESET))
 
-# One stack after the other: what one variant does would disturb the next.
+# One stack after the other: what one variant does would disturb the next. A run that lost something exits 1 and has its
+# row; one that broke off has no result, and no row.
 rows: setup ## every variant, entry and hand-off, one after the other, as the rows of one table (TASKS= WRITES= INTERVAL=)
-	@set -e; \
+	@set -e; status=0; \
 	down() { $(PYTHON) -m local down --stack $$stack; }; trap down EXIT; trap 'exit 130' INT TERM; \
 	up() { stack=$$1; shift; $(PYTHON) -m local up --stack $$stack "$$@"; }; \
-	take() { $(PYTHON) -m bench "$$@" --stack $$stack; rows="$$rows results/$$(readlink results/latest)"; }; \
+	latest() { readlink results/latest || :; }; \
+	take() { before=$$(latest); $(PYTHON) -m bench "$$@" --stack $$stack || status=$$?; \
+	  [ "$$(latest)" = "$$before" ] || rows="$$rows results/$$(latest)"; }; \
 	run() { take run --writes $(WRITES) --interval $(INTERVAL) "$$@"; }; \
 	up local --config tasksMin=$(TASKS); run; run --entry appsync; down; \
 	up local --config tasksMin=$(TASKS) --config 'variants=["poll"]'; run; down; \
 	up local --config tasksMin=$(TASKS) --config 'variants=["lambda","bus"]'; run; down; \
 	up handoff; take handoff; \
-	$(PYTHON) -m bench rows $$rows
+	$(PYTHON) -m bench rows $$rows; exit $$status
 
 costs: setup ## write the documents' figures anew, from the cost model
 	$(PYTHON) -m bench.documents
