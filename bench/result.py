@@ -260,6 +260,8 @@ def load(folder: Path) -> Kept:
             arrivals = [_arrival(row) for row in csv.DictReader(file) if row["phase"] == MEASURED]
     except (OSError, ValueError, KeyError) as problem:
         raise ExperimentError(f"{folder} holds no result of `bench run`: {problem}") from None
+    if "variants" not in summary:
+        raise ExperimentError(f"{folder} is of another experiment: give results of `bench run`")
     if lacks := [key for key in _COMPARED if key not in summary]:
         raise ExperimentError(f"{folder} is of an older bench: its summary.json has no {', '.join(lacks)}")
     return Kept(folder.resolve().name, summary, arrivals)

@@ -35,8 +35,8 @@ MOMENTS = "Each mark is a write. Hollow on grey: the warm-up, which meets cold s
 COLD = "A star: an invocation of the forwarder's function that began cold."
 COLD_UNTOLD = "Which invocations began cold, an emulator does not tell."
 HEAT = (
-    "A row for each task, by its slot and the beginning of its id; the colour is its latest delivery of the "
-    "period. Gaps: nothing was written then, or nothing came."
+    "A row for each task, by its slot and the beginning of its id; the colour is its worst delivery of the "
+    "period, the one that took the longest. Gaps: nothing was written then, or nothing came."
 )
 
 

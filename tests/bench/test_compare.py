@@ -143,6 +143,13 @@ def test_a_result_of_an_older_bench_is_one_clear_line(tmp_path: Path) -> None:
         load(folder)
 
 
+def test_a_result_of_another_experiment_is_called_that(tmp_path: Path) -> None:
+    folder = kept(tmp_path, "a", jittered(seed=1))
+    (folder / "summary.json").write_text('{"faults": []}')  # as `bench faults` leaves it
+    with pytest.raises(ExperimentError, match=r"/a is of another experiment: give results of `bench run`$"):
+        load(folder)
+
+
 def test_bursts_of_other_lengths_are_not_alike(tmp_path: Path) -> None:
     a = load(kept(tmp_path, "a", jittered(seed=1)))
     b = Kept("b", a.summary | {"burst": {"steps": [{"rate": 20}, {"rate": 40}]}}, a.arrivals)

@@ -58,6 +58,10 @@ def test_an_emulator_s_latency_is_called_that_beside_every_figure() -> None:
     assert CAVEAT in printed(run())
 
 
+def test_a_task_s_colour_is_said_to_be_of_its_worst_delivery() -> None:
+    assert "the colour is its worst delivery of the period" in sections(page(run()))["Task by task"]
+
+
 def test_on_aws_nothing_is_said_of_an_emulator() -> None:
     on_aws = run(cloud="aws")
     assert CAVEAT not in page(on_aws)
