@@ -56,6 +56,12 @@ def test_runs_of_the_same_differ_by_noise(tmp_path: Path) -> None:
     assert {each.verdict for each in differences(a, b)} == {"noise"}
 
 
+def test_even_a_run_beside_itself_is_drawn_anew_for_either_side(tmp_path: Path) -> None:
+    a = load(kept(tmp_path, "a", jittered(seed=1)))
+    low, high = of(list(differences(a, a)), "write_to_applied").interval or (0, 0)
+    assert low < 0 < high
+
+
 def test_a_slower_run_is_told_by_how_much_and_where(tmp_path: Path) -> None:
     a = load(kept(tmp_path, "a", jittered(seed=1)))
     b = load(kept(tmp_path, "b", jittered(seed=2, later=60)))

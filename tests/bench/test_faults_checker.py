@@ -211,6 +211,7 @@ def test_a_period_is_explained_when_faults_that_hit_the_task_cover_all_of_it(
         ([Struck(THROWS, 0, 10_000), Struck(ONE_CUT, 16_000, 36_000)], True),
         ([Struck(PUSH_CUT, 0, 10_000), Struck(ONE_CUT, 20_000, 36_000)], True),
         ([Struck(THROWS, 0, 10_000), Struck(ONE_CUT, 20_001, 36_000)], False),
+        ([Struck(THROWS, 0, 14_000), Struck(ONE_CUT, 13_999, 36_000)], False),
         ([Struck(ONE_CUT, 0, 10_000), Struck(THROWS, 16_000, 36_000)], False),
         ([Struck(THROWS, 0, 10_000)], False),
         ([Struck(ONE_CUT, 16_000, 36_000)], False),

@@ -75,6 +75,11 @@ def test_what_takes_fifteen_seconds_misses_the_target_and_is_no_problem() -> Non
     assert problems(told, poison_told(), [], converged=True) == []
 
 
+def test_the_fleet_has_not_converged_before_the_last_write() -> None:
+    told = sick_run([*SICK_LOOKS, replace(SICK_LOOKS[-1], at=10_000)], SICKENED, written_until=9_500)
+    assert told["ms"]["converged"] == 9_000
+
+
 def sick_told(looks: list[Look] = SICK_LOOKS) -> dict[str, Any]:
     return sick_run(looks, SICKENED, written_until=6_000)
 

@@ -233,6 +233,9 @@ def test_a_variant_that_lost_a_write_is_not_the_answer_however_soon_it_was() -> 
     assert answer(only_pipe) == (
         "Least late at worst: pipe, 500 ms from a write to its last task; lambda lost 1."
     )
+    # Nor one that brought the others, and those sooner.
+    both = [delivery(each, "task/0", "pipe", 500) for each in (one, write(1))]
+    assert answer(result([one, write(1)], [*both, delivery(one)])) == answer(only_pipe)
     assert answer(result([one], [])) == (
         "No variant brought every write to every task; lambda lost 1, pipe lost 1."
     )

@@ -325,6 +325,18 @@ def test_second_copies_are_counted_and_are_no_loss(bench: Bench) -> None:
     assert summary()["variants"]["pipe"]["duplicates"] == 0
 
 
+def test_a_task_that_was_replaced_during_the_run_is_told_by_the_leases_of_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replaced(stack: PretendStack, *_: Any) -> bool:
+        stack.tasks[1] = "arn:aws:ecs:eu-south-1:1:task/cluster/new"
+        return True
+
+    monkeypatch.setattr(experiment, "await_converged", replaced)
+    bench(PretendStack(), "--writes", "5")
+    assert "The fleet changed: 1 of its 2 tasks left, 1 came." in summary()["notes"]
+
+
 class LateCopies(PretendStack):
     """Delivers the latest change once more whenever a table is scanned."""
 

@@ -91,6 +91,15 @@ def test_one_is_begun_in_each_interval_and_out_of_step_with_it() -> None:
     assert len(set(places)) > 4
 
 
+def test_the_moments_are_the_same_in_each_run() -> None:
+    plan = [PlannedWrite(number, "update", "a") for number in range(10)]
+    runs = [
+        [write.scheduled_at for write in write_on_schedule(plan, 0.02, Entry(), lambda: None)] for _ in "ab"
+    ]
+    one, other = ([at - moments[0] for at in moments] for moments in runs)
+    assert one == other
+
+
 class Table:
     """What the table was asked, and an answer."""
 
