@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from bench.burst import DEADLINE_MS
 from bench.deliveries import Delivery
 from bench.faults.schedule import ONE_CUT, PUSH_CUT, THROWS
 from bench.fleet import Lease
 from bench.statistics import acknowledged
 from bench.writer import Write
 
-DUE_MS = 2000
-"""What the system promises: a change at every task in under two seconds."""
 BACKLOG_MS = 10_000
 """How long a forwarder may take for the backlog of an outage."""
 Held = Mapping[str, int]
@@ -70,7 +69,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A period in which a ready task was behind writes acknowledged more than `DUE_MS` before its end."""
+    """A period in which a ready task was behind writes acknowledged over `DEADLINE_MS` before its end."""
 
     task: str
     since: int
@@ -171,7 +170,7 @@ def behind(
             came = [when for when, which in handled[life.task, write.id] if which >= version]
             later = own[bisect_left(own, at, key=lambda scan: scan.began) :][:1]
             until = min([life.until, *came, *(scan.ended for scan in later)])
-            if until - since > DUE_MS:
+            if until - since > DEADLINE_MS:
                 found.append(Behind(life.task, since, until))
     return merged(found)
 
@@ -194,9 +193,9 @@ def explained(late: Behind, struck: Sequence[Struck], excuses: Mapping[str, Excu
     for one in struck:
         excuse = excuses[one.fault]
         if excuse and (not one.tasks or late.task in one.tasks):
-            begin, after = one.begin - DUE_MS, one.end + round(excuse.after_s * 1000)
+            begin, after = one.begin - DEADLINE_MS, one.end + round(excuse.after_s * 1000)
             covers.append(Behind(late.task, begin, min(after, one.begin + excuse.first_s * 1000)))
-            covers.append(Behind(late.task, one.end - DUE_MS, after))
+            covers.append(Behind(late.task, one.end - DEADLINE_MS, after))
     covers += [Behind(late.task, since, until) for since, until in both_behind(struck)]
     return any(cover.since <= late.since and late.until <= cover.until for cover in merged(covers))
 
@@ -210,7 +209,7 @@ def both_behind(struck: Sequence[Struck]) -> Iterator[tuple[int, int]]:
     for cut, outage in product(struck, repeat=2):
         drained = outage.end + BACKLOG_MS
         if cut.fault == ONE_CUT and outage.fault in {PUSH_CUT, THROWS} and outage.end <= cut.begin <= drained:
-            yield outage.end - DUE_MS, max(drained, cut.begin + DUE_MS)
+            yield outage.end - DEADLINE_MS, max(drained, cut.begin + DEADLINE_MS)
 
 
 def recovery_ms(one: Struck, samples: Iterable[Sample], late: Sequence[Behind]) -> int | None:

@@ -7,9 +7,10 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from bench.burst import DEADLINE_MS
 from bench.report import series
 from bench.report.series import Heat, Moment
-from bench.report.wording import DEADLINE_MS, figure
+from bench.report.wording import DEADLINE, figure
 from bench.result import Result
 
 COLOURS = ("#3987d6", "#e07b39", "#2fa37c", "#a66fd0", "#c9a227")
@@ -94,7 +95,9 @@ def arrival(result: Result) -> go.Figure:
         )
     chart.add_vline(x=DEADLINE_MS, line={"dash": "dot", "width": 1.5, "color": "#888"})
     # On a logarithmic axis a line is placed by its value, an annotation by the value's logarithm.
-    chart.add_annotation(x=log10(DEADLINE_MS), y=50, text="2 s", showarrow=False, xanchor="right", xshift=-4)
+    chart.add_annotation(
+        x=log10(DEADLINE_MS), y=50, text=DEADLINE, showarrow=False, xanchor="right", xshift=-4
+    )
     totals = [one.total for variant in result.variants.values() for one in variant.arrivals]
     chart.update_xaxes(**logarithmic([*totals, DEADLINE_MS]))
     chart.update_yaxes(range=[0, 102])
@@ -143,7 +146,13 @@ def timeline(result: Result) -> go.Figure:
         )
     chart.add_hline(y=DEADLINE_MS, line={"dash": "dot", "width": 1.5, "color": "#888"})
     chart.add_annotation(
-        x=1, xref="paper", xanchor="right", y=log10(DEADLINE_MS), yanchor="top", text="2 s", showarrow=False
+        x=1,
+        xref="paper",
+        xanchor="right",
+        y=log10(DEADLINE_MS),
+        yanchor="top",
+        text=DEADLINE,
+        showarrow=False,
     )
     chart.update_yaxes(**logarithmic(drawn))
     return plain(chart, x=SINCE, y="ms to the last task (logarithmic)")

@@ -14,6 +14,7 @@ from bench.faults.checker import Life
 from bench.faults.result import Result
 from bench.faults.schedule import Strike
 from bench.report import charts, markup
+from bench.report.wording import DEADLINE
 from bench.statistics import Arrival
 
 SHOWN = 40
@@ -62,8 +63,9 @@ def page(result: Result) -> str:
         markup.section(
             "Over the run",
             "Faults: how long each struck; thin, until all tasks were ready and none was late. Tasks: while "
-            "they were ready; orange, behind for more than 2 s; red, and no fault explains it. Writes: how "
-            "long each took to the last of the tasks that were ready until a message or a poll told of it.",
+            f"they were ready; orange, behind for more than {DEADLINE}; red, and no fault explains it. "
+            "Writes: how long each took to the last of the tasks that were ready until a message or a poll "
+            "told of it.",
             markup.chart("timeline", timeline(result)),
         ),
         markup.section("Faults", "", markup.table(HEAD, _faults(result))),
@@ -210,8 +212,8 @@ def _verdict(result: Result) -> tuple[str, ...]:
     ready = result.start_to_ready
     return (
         f"{result.written} writes acknowledged, {len(result.observation.tasks)} tasks at the end: {counts}",
-        f"behind for more than 2 s: {len(result.behind)} times, {len(result.unexplained)} unexplained, "
-        f"for {result.worst_ms / 1000:.1f} s at worst",
+        f"behind for more than {DEADLINE}: {len(result.behind)} times, {len(result.unexplained)} "
+        f"unexplained, for {result.worst_ms / 1000:.1f} s at worst",
         f"{result.fallbacks} fallbacks to polling, {result.repairs} repairs",
         f"process start → ready: p50 {ready.p50} ms, at worst {ready.max} ms ({ready.count} tasks)",
     )

@@ -11,6 +11,7 @@ from bench.result import Result
 from bench.statistics import VariantResult
 
 AWS_ONLY = "AWS only"
+DEADLINE = f"{DEADLINE_MS // 1000} s"
 SURE = f"{LEVEL} % intervals by bootstrap, drawn by write. None reaches past the worst that was seen."
 STEP = ("writes/s", "taken", "p50", "p99", "writer late p99", "lost", "failed")
 SIDE_BY_SIDE = ("pairs", "%", "p50", "p99", "max")
@@ -68,9 +69,7 @@ def answer(result: Result) -> str:
     rest = f"; {', '.join(map(told, others))}" if others else ""
     least = "least late at worst: " if others or lossy else "at worst: "
     least = f"On an emulator, {least}" if emulated else least.capitalize()
-    late = (
-        "" if worst[best] < DEADLINE_MS else f" The {DEADLINE_MS // 1000} s that are asked for were missed."
-    )
+    late = "" if worst[best] < DEADLINE_MS else f" The {DEADLINE} that are asked for were missed."
     return f"{least}{told(best)} from a write to its last task{rest}{losses}.{late}{failed}"
 
 
