@@ -26,6 +26,6 @@ def read_metadata(uri: str) -> Metadata:
 
 def metadata_of(document: Mapping[str, Any]) -> Metadata:
     """What of the endpoint's answer a task has use for."""
-    drift = document.get("ClockDrift") or {}
+    drift: Mapping[str, Any] = document.get("ClockDrift") or {}
     known = drift.get("ClockSynchronizationStatus") == "SYNCHRONIZED" and "ClockErrorBound" in drift
     return Metadata(document["TaskARN"], ceil(drift["ClockErrorBound"]) if known else None)
