@@ -18,7 +18,7 @@ from bench.report.terminal import table_of
 from bench.report.wording import AWS_ONLY
 from bench.result import RESULTS, folder_of
 
-COLUMNS = ("came", "lost", "mean", "p50", "p99", "worst", "A's p50")
+COLUMNS = ("where", "came", "lost", "mean", "p50", "p99", "worst", "A's p50")
 UNITS = (
     "Milliseconds: of a variant from a write to a task that applied it, of a hand-off from A's call to B, "
     "which then works for so long. A's: for how long A was at it."
@@ -29,6 +29,7 @@ class Row(NamedTuple):
     """One variant, or one way of the hand-off, by what it was asked."""
 
     name: str
+    where: str = "AWS"  # or local, on an emulator, whose figures are not AWS's
     came: str = ""
     lost: str = ""
     mean: str = ""
@@ -62,42 +63,44 @@ def rows(
 
 def rows_of(summary: Mapping[str, Any]) -> Iterator[Row]:
     """The rows of a `summary.json`."""
-    where = ", on an emulator" if caveat(summary["environment"]) else ""
+    where = "local" if caveat(summary["environment"]) else "AWS"
     if "variants" in summary:
-        of = f"{summary['writes']:,} × {summary['tasks']}, {_pace(summary)}, by {summary['entry']}{where}"
+        of = f"{summary['writes']:,} × {summary['tasks']}, {_pace(summary)}, by {summary['entry']}"
         for name, variant in summary["variants"].items():
-            yield _row(f"{name}: {of}", variant, variant["ms"]["write_to_applied"])
+            yield _row(f"{name}: {of}", where, variant, variant["ms"]["write_to_applied"])
         for name in summary["aws_only"]:
             yield Row(f"{name}: {AWS_ONLY}")
         return
     for cell in summary["warm"]:
-        of = f"{kilobytes(cell['size'])}, B {cell['work_ms']} ms, {_pace(summary)}{where}"
-        yield _row(f"{cell['way']}: {of}", cell, cell["delivery"], cell["operation"])
+        of = f"{kilobytes(cell['size'])}, B {cell['work_ms']} ms, {_pace(summary)}"
+        yield _row(f"{cell['way']}: {of}", where, cell, cell["delivery"], cell["operation"])
     for cell in summary["cold"]:
-        yield _row(f"{cell['way']}: B starts cold{where}", cell, cell["delivery"], cell["operation"])
+        yield _row(f"{cell['way']}: B starts cold", where, cell, cell["delivery"], cell["operation"])
 
 
 def published() -> Iterator[Row]:
     """What others measured on AWS."""
     for one in (*PUBLISHED, *HANDOFFS):
         known = {name: _ms(getattr(one, name)) for name in ("mean", "p50", "p99") if getattr(one, name)}
-        yield Row(f"published, AWS: {one.name}", **known)
+        yield Row(f"published: {one.name}", **known)
 
 
 def _pace(summary: Mapping[str, Any]) -> str:
     if burst := summary.get("burst"):
         return f"a burst to {burst['steps'][-1]['rate']:g}/s"
-    return f"one each {summary['interval_s']:g} s"
+    return f"each {summary['interval_s']:g} s"
 
 
 def _row(
     name: str,
+    where: str,
     counts: Mapping[str, int],
     took: Mapping[str, float | None],
     operation: Mapping[str, float | None] | None = None,
 ) -> Row:
     return Row(
         name,
+        where,
         came=f"{counts['delivered']:,}",
         lost=f"{counts['lost']:,}",
         mean=_ms(took["mean"]),

@@ -48,21 +48,15 @@ def test_runs_and_hand_offs_are_rows_of_one_table_beside_the_published(folder: P
     told = (folder / "results" / "latest" / "rows.md").read_text()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines() if "|" in line]
     rows = {cell[0]: cell[1:] for cell in cells}
-    assert rows["lambda: 10 × 1, one each 1 s, by table, on an emulator"] == [
-        "10",
-        "0",
-        "100",
-        "100",
-        "100",
-        "100",
-        "",
-    ]
-    assert rows["pipe: 10 × 1, one each 1 s, by table, on an emulator"][:2] == ["9", "1"]
-    assert rows["bus: AWS only"] == [""] * 7
-    of_handoff = ["19", "1", "3.5", "3.5", "3.5", "3.5", "210"]
-    assert rows["synchronous: 64 KB, B 200 ms, one each 0.25 s"] == of_handoff
+    assert rows["lambda: 10 × 1, each 1 s, by table"] == (
+        ["local", "10", "0", "100", "100", "100", "100", ""]
+    )
+    assert rows["pipe: 10 × 1, each 1 s, by table"][:3] == ["local", "9", "1"]
+    assert rows["bus: AWS only"] == ["AWS", *[""] * 7]
+    of_handoff = ["AWS", "19", "1", "3.5", "3.5", "3.5", "3.5", "210"]
+    assert rows["synchronous: 64 KB, B 200 ms, each 0.25 s"] == of_handoff
     assert rows["synchronous: B starts cold"] == of_handoff
-    assert rows["published, AWS: AppSync → Lambda → SNS → SQS → task"][2] == "108"
+    assert rows["published: AppSync → Lambda → SNS → SQS → task"][3] == "108"
     assert "…" not in done.output
     for text in (told, done.output):
         assert "its latency is not that of AWS" in text
@@ -71,15 +65,15 @@ def test_runs_and_hand_offs_are_rows_of_one_table_beside_the_published(folder: P
 def test_each_row_tells_the_pace_and_whether_it_is_an_emulator_s() -> None:
     burst = a_run("aws") | {"interval_s": None, "burst": {"steps": [{"rate": 20.0}, {"rate": 62.5}]}}
     summaries = (a_run("aws"), a_run(), a_run("aws") | {"interval_s": 0.5}, burst)
-    assert [next(rows_of(summary)).name for summary in summaries] == [
-        "lambda: 10 × 1, one each 1 s, by table",
-        "lambda: 10 × 1, one each 1 s, by table, on an emulator",
-        "lambda: 10 × 1, one each 0.5 s, by table",
-        "lambda: 10 × 1, a burst to 62.5/s, by table",
+    assert [next(rows_of(summary))[:2] for summary in summaries] == [
+        ("lambda: 10 × 1, each 1 s, by table", "AWS"),
+        ("lambda: 10 × 1, each 1 s, by table", "local"),
+        ("lambda: 10 × 1, each 0.5 s, by table", "AWS"),
+        ("lambda: 10 × 1, a burst to 62.5/s, by table", "AWS"),
     ]
-    assert [row.name for row in rows_of(a_handoff("emulator (ministack 1.5.33)"))] == [
-        "synchronous: 64 KB, B 200 ms, one each 0.25 s, on an emulator",
-        "synchronous: B starts cold, on an emulator",
+    assert [row[:2] for row in rows_of(a_handoff("emulator (ministack 1.5.33)"))] == [
+        ("synchronous: 64 KB, B 200 ms, each 0.25 s", "local"),
+        ("synchronous: B starts cold", "local"),
     ]
 
 
