@@ -31,6 +31,8 @@ def test_the_image_is_pinned_hashed_and_not_run_by_root() -> None:
     dockerfile = (CONTAINER / "Dockerfile").read_text()
     assert re.search(r"^FROM python:3\.13-slim@sha256:[0-9a-f]{64}$", dockerfile, re.MULTILINE)
     assert "--require-hashes" in dockerfile
+    # The base image's standard library has no bytecode, and at run time none can be written.
+    assert re.search(r"^RUN python -m compileall -q consumer .*stdlib", dockerfile, re.MULTILINE)
     assert re.search(r"^USER 10001:10001$", dockerfile, re.MULTILINE)
 
 
