@@ -80,8 +80,9 @@ def _change_line(
         SQS_TIME_TAKEN: _between(sent_at, first_received_at),
         APPLY_TIME_TAKEN: _between(first_received_at, applied_at),
     }
-    # A metric that is named must have a number.
-    metrics = [name for name, milliseconds in taken.items() if milliseconds is not None]
+    # A metric that is named must have a number, and one that is negative takes all percentiles away:
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
+    metrics = [name for name, milliseconds in taken.items() if milliseconds is not None and milliseconds >= 0]
     fields = {
         "event": "delivery",
         **who,

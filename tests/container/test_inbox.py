@@ -238,6 +238,17 @@ def test_a_deletes_line_names_no_metric_that_it_has_no_number_for(lines: Callabl
     assert (line["writtenAt"], line["writeToApplied"], line["forwardTimeTaken"]) == (None, None, None)
 
 
+def test_a_time_that_clocks_make_negative_is_told_and_is_no_metric(lines: Callable[[], Any]) -> None:
+    ahead = record("INSERT", "a", 1)
+    ahead["dynamodb"]["NewImage"]["writtenAt"] = {"N": "9999999999999"}
+    World().inbox.handle([sqs(json.dumps(envelope(json.dumps(ahead))))])
+    [line] = lines()
+    assert line["writeToApplied"] < 0
+    assert line["forwardTimeTaken"] < 0
+    metrics = [metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    assert metrics == ["snsTimeTaken", "sqsTimeTaken", "applyTimeTaken"]
+
+
 def test_a_malformed_message_stays_and_the_others_do_not(lines: Callable[[], Any]) -> None:
     world = World()
     world.inbox.handle([MALFORMED, handled("good", message("INSERT", "a", 1))])
