@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 # https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html: entries, and bytes of them all.
@@ -22,7 +23,10 @@ PARTIAL_FAILURE = os.environ["PARTIAL_FAILURE"]
 if PARTIAL_FAILURE not in {"report", "raise"}:
     raise ValueError(f"PARTIAL_FAILURE is {PARTIAL_FAILURE!r}: give 'report' or 'raise'")
 
-sns = boto3.client("sns")
+# A connection that hangs is tried again before the function ends: boto3 itself waits for a minute.
+CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+sns = boto3.client("sns", config=CONFIG)
 
 
 class Message(NamedTuple):
@@ -96,7 +100,7 @@ def publish(calls: Iterable[list[Message]]) -> Failure | None:
             for number, message in enumerate(chunk)
         ]
         try:
-            failed = sns.publish_batch(TopicArn=TOPIC_ARN, PublishBatchRequestEntries=entries)["Failed"]
+            failed = sns.publish_batch(TopicArn=TOPIC_ARN, PublishBatchRequestEntries=entries).get("Failed")
         except (BotoCoreError, ClientError) as error:
             return Failure(chunk[0].sequence_number, str(error))
         if failed:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,11 +36,18 @@ ARCHIVE = os.environ["ARCHIVE"]
 # In a file, since an environment takes no more than 4 KB: the slots' dead-letter queues, slot 00 first.
 QUEUES: list[str] = json.loads(Path(__file__).with_name("queues.json").read_text())
 
-config = Config(max_pool_connections=THREADS)
-sqs = boto3.client("sqs", config=config)
-s3 = boto3.client("s3", config=config)
-ecs: Any = boto3.client("ecs")
-dynamodb = boto3.client("dynamodb")
+# A connection that hangs is tried again before the function ends: boto3 itself waits for a minute.
+CONFIG = Config(
+    max_pool_connections=THREADS,
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
+
+sqs = boto3.client("sqs", config=CONFIG)
+s3 = boto3.client("s3", config=CONFIG)
+ecs: Any = boto3.client("ecs", config=CONFIG)
+dynamodb = boto3.client("dynamodb", config=CONFIG)
 serialized = TypeSerializer().serialize
 
 Message = Mapping[str, Any]
@@ -261,8 +269,8 @@ def now_ms() -> int:
 
 
 def log(event: str, **fields: Any) -> None:
-    """A line of JSON."""
-    print(json.dumps({"event": event, "at": now_ms(), "table": TABLE, **fields}), flush=True)  # noqa: T201
+    """A line of JSON, in one piece: Lambda's `print` writes its end apart, and threads get between."""
+    sys.stdout.write(json.dumps({"event": event, "at": now_ms(), "table": TABLE, **fields}) + "\n")
 
 
 def metrics(values: Mapping[str, int]) -> dict[str, Any]:

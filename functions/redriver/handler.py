@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import boto3
+from botocore.config import Config
 from redriver_metrics import LOST, NAMESPACE
 
 # https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html. Ten pointers are well below its 256 KiB:
@@ -25,9 +26,12 @@ TOPIC_ARN = os.environ["TOPIC_ARN"]
 FAILURE_QUEUE_URL = os.environ["FAILURE_QUEUE_URL"]
 DEAD_LETTER_QUEUE_URL = os.environ["DEAD_LETTER_QUEUE_URL"]
 
-sns = boto3.client("sns")
-sqs = boto3.client("sqs")
-streams = boto3.client("dynamodbstreams")
+# A connection that hangs is tried again before the function ends: boto3 itself waits for a minute.
+CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+sns = boto3.client("sns", config=CONFIG)
+sqs = boto3.client("sqs", config=CONFIG)
+streams = boto3.client("dynamodbstreams", config=CONFIG)
 
 
 class Range(NamedTuple):
@@ -140,7 +144,7 @@ def publish(stream: str, changes: list[dict[str, Any]]) -> None:
         {"Id": str(number), "Message": pointer(record, stream), "MessageAttributes": ATTRIBUTES}
         for number, record in enumerate(changes)
     ]
-    failed = sns.publish_batch(TopicArn=TOPIC_ARN, PublishBatchRequestEntries=entries)["Failed"]
+    failed = sns.publish_batch(TopicArn=TOPIC_ARN, PublishBatchRequestEntries=entries).get("Failed")
     if failed:
         told = f"{failed[0]['Code']}: {failed[0].get('Message', '')}"
         raise RuntimeError(f"{len(failed)} of {len(entries)} pointers were not published: {told}")

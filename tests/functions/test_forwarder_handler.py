@@ -210,3 +210,10 @@ def test_raise_mode_returns_when_all_went_well(published: Callable[..., Topic]) 
 def test_an_unknown_mode_is_refused_at_import() -> None:
     with pytest.raises(ValueError, match="PARTIAL_FAILURE is 'ignore': give 'report' or 'raise'"):
         load("ignore")
+
+
+def test_a_connection_that_hangs_is_tried_again_before_the_function_ends() -> None:
+    for client in (HANDLER.sns,):
+        config = client.meta.config
+        tries = config.retries["total_max_attempts"]
+        assert tries * (config.connect_timeout + config.read_timeout) < 30

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -385,3 +385,13 @@ def test_an_event_of_a_task_without_a_lease_is_none(world: World) -> None:
     world.lease(0)
     world.call(stopped("another"))
     assert "lease" in world.item("00")
+
+
+def test_a_line_is_written_in_one_piece_since_threads_write_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaper, written = load(tmp_path, []), list[str]()
+    monkeypatch.setattr(reaper.sys, "stdout", SimpleNamespace(write=written.append))
+    reaper.log("event")
+    [line] = written
+    assert line.endswith("}\n")

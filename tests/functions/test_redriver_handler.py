@@ -379,3 +379,10 @@ def test_what_is_no_failed_batch_goes_to_the_dead_letters_with_the_reason(
 
 def test_its_pointers_keep_what_a_forwarder_s_keep() -> None:
     assert HANDLER.IDENTITY == test_forwarder_handler.HANDLER.IDENTITY
+
+
+def test_a_connection_that_hangs_is_tried_again_before_the_function_ends() -> None:
+    for client in (HANDLER.sns, HANDLER.sqs, HANDLER.streams):
+        config = client.meta.config
+        tries = config.retries["total_max_attempts"]
+        assert tries * (config.connect_timeout + config.read_timeout) < 30
