@@ -12,6 +12,8 @@ from components.policy_document import allow_rule_to_send, allow_topic_to_send, 
 # A message keeps the time at which it entered its first queue, so this queue must outlast it. The most:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 LONGEST_RETENTION_SECONDS = 14 * 24 * 3600
+# The most, too: SNS's envelope escapes a record, and one at SNS's own limit of 256 KiB outgrows that.
+LARGEST_MESSAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class DeadLetterQueue(pulumi.ComponentResource):
         queue = aws.sqs.Queue(
             name,
             message_retention_seconds=LONGEST_RETENTION_SECONDS,
+            max_message_size=LARGEST_MESSAGE_BYTES,
             sqs_managed_sse_enabled=True,
             opts=child_opts,
         )

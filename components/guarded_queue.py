@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
+from components.dead_letter_queue import LARGEST_MESSAGE_BYTES, DeadLetterQueue, DeadLetterQueueArgs
 from components.json_text import json_text
 from components.policy_document import allow_topic_to_send, deny_plain_http, document
 
@@ -42,6 +42,7 @@ class GuardedQueue(pulumi.ComponentResource):
         queue = aws.sqs.Queue(
             name,
             message_retention_seconds=args.retention_seconds,
+            max_message_size=LARGEST_MESSAGE_BYTES,
             visibility_timeout_seconds=args.visibility_timeout_seconds,
             sqs_managed_sse_enabled=True,
             redrive_policy=json_text(

@@ -56,6 +56,7 @@ def test_a_dead_letter_queue_is_a_queue_with_its_policy_and_its_alarm() -> None:
     # Fourteen days, the longest there is: it must outlast any source.
     assert made[QUEUE, "failed"].inputs == {
         "messageRetentionSeconds": 1_209_600,
+        "maxMessageSize": 1_048_576,
         "sqsManagedSseEnabled": True,
     }
     assert made[POLICY, "failed-policy"].inputs["queueUrl"] == "https://sqs/failed"
@@ -116,6 +117,7 @@ def test_a_guarded_queue_gives_up_into_a_dead_letter_queue() -> None:
     }
     assert queue == {
         "messageRetentionSeconds": 600,
+        "maxMessageSize": 1_048_576,
         "visibilityTimeoutSeconds": 30,
         "sqsManagedSseEnabled": True,
     }
