@@ -20,7 +20,7 @@ export function request(ctx) {
   // AppSync itself has parsed what is AWSJSON; an emulator may leave it as text.
   const given = ctx.arguments.attributes;
   const attributes = typeof given === 'string' ? JSON.parse(given) : given;
-  if (!JSON.stringify(attributes).startsWith('{')) {
+  if (!`${JSON.stringify(attributes)}`.startsWith('{')) {
     util.error('attributes is not a JSON object', 'Refused');
   }
 
