@@ -67,7 +67,10 @@ class Rule:
                 yield resource, found
 
     def configured(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The rule's settings, as the user gave them or by default."""
+        """The rule's settings, as given or by default. Raises ValueError for one that it has not."""
+        if unknown := config.keys() - self.settings.keys():
+            known = f"it has {', '.join(self.settings)}" if self.settings else "it has none"
+            raise ValueError(f"{', '.join(sorted(unknown))} is not a setting of {self.name}: {known}")
         return {name: config.get(name, schema["default"]) for name, schema in self.settings.items()}
 
 

@@ -139,6 +139,27 @@ def test_settings_that_are_not_allowed_are_refused_by_name(
         assert f"{rule}: {next(iter(settings))}" in preview.stdout, preview.stdout
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"log-has-retention": {"day": 365}}, "day is not a setting of log-has-retention: it has days"),
+        ({"table-recovers": {"days": 1}}, "days is not a setting of table-recovers: it has none"),
+    ],
+)
+def test_a_setting_that_a_rule_has_not_is_refused_by_name(
+    project: Callable[..., Project],
+    aws: Mapping[str, str],
+    configure: Configure,
+    wrong: dict[str, dict[str, int]],
+    told: str,
+) -> None:
+    [(rule, settings)] = wrong.items()
+    config = configure({"all": "disabled", rule: {"enforcementLevel": "mandatory", **settings}})
+    preview = project(CARELESS, **aws).run("preview", "--policy-pack", PACK, "--policy-pack-config", config)
+    assert preview.returncode != 0
+    assert told in preview.stdout
+
+
 def test_a_stack_that_is_made_to_be_destroyed_may_be_named(
     project: Callable[..., Project], aws: Mapping[str, str], configure: Configure
 ) -> None:
