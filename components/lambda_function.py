@@ -101,6 +101,8 @@ def _source(folder: Path, texts: Mapping[str, pulumi.Input[str]] | None) -> pulu
     # Modules alone: a __pycache__ would change the archive's hash, and with it the function. As seen from the
     # program, which may be another one: an absolute path would differ from one checkout to the next.
     modules = {module.name: pulumi.FileAsset(relpath(module)) for module in sorted(folder.glob("*.py"))}
+    if not modules:
+        raise ValueError(f"{folder} holds no module: give a folder of functions/, beside components/")
     if not texts:
         return pulumi.AssetArchive({**modules})
     return pulumi.Output.all(**texts).apply(

@@ -53,3 +53,11 @@ def test_of_the_functions_the_program_imports_names_of_metrics_alone() -> None:
         "functions.reaper.reaper_metrics",
         "functions.redriver.redriver_metrics",
     }
+
+
+def test_queues_are_made_in_two_places_only() -> None:
+    makers: list[str] = []
+    for source in [CHECKOUT / "__main__.py", *sorted((CHECKOUT / "components").rglob("*.py"))]:
+        calls = (node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call))
+        makers += [source.name for call in calls if ast.unparse(call.func).split(".")[-1] == "Queue"]
+    assert sorted(makers) == ["dead_letter_queue.py", "guarded_queue.py"]

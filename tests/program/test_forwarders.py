@@ -8,6 +8,7 @@ from components.forwarders import FORWARDERS, Forwarder, ForwarderArgs
 from components.forwarders.bus_forwarder import BusForwarder
 from components.forwarders.lambda_forwarder import LambdaForwarder, LambdaForwarderArgs
 from components.forwarders.pipe_forwarder import PipeForwarder
+from components.lambda_function import LambdaFunction, LambdaFunctionArgs
 from tests.program.conftest import CHECKOUT, Evaluation, evaluate
 
 FAILURES = "arn:aws:sqs:eu-south-1:123456789012:failures"
@@ -86,6 +87,14 @@ def test_the_function_is_small_arm_and_starts_from_a_snapshot() -> None:
         for source in (CHECKOUT / "functions" / "forwarder").glob("*.py")
     }
     assert "handler.py" in code.assets
+
+
+def test_a_function_without_a_module_is_refused() -> None:
+    args = LambdaFunctionArgs(
+        folder="nowhere", environment={}, statements=[], memory=128, timeout_seconds=30, log_retention_days=14
+    )
+    with pytest.raises(ValueError, match=r"functions/nowhere holds no module: give a folder of functions/"):
+        evaluate(lambda: LambdaFunction("function", args))
 
 
 def test_snapshots_can_be_left_out() -> None:

@@ -1,4 +1,3 @@
-import ast
 import json
 from typing import Any
 
@@ -7,7 +6,7 @@ import pytest
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.guarded_queue import GuardedQueue, GuardedQueueArgs
 from components.task_slots import TaskSlots, TaskSlotsArgs, slot_count
-from tests.program.conftest import CHECKOUT, evaluate
+from tests.program.conftest import evaluate
 
 ALARMS, CHANGES = "arn:aws:sns:eu-south-1:123456789012:alarms", "arn:aws:sns:eu-south-1:123456789012:changes"
 QUEUE = "aws:sqs/queue:Queue"
@@ -168,11 +167,3 @@ def test_there_is_a_slot_for_every_task_of_a_rolling_deployment(
     tasks_max: int, percent: int, slots: int
 ) -> None:
     assert slot_count(tasks_max, percent) == slots
-
-
-def test_queues_are_made_in_two_places_only() -> None:
-    makers: list[str] = []
-    for source in [CHECKOUT / "__main__.py", *sorted((CHECKOUT / "components").rglob("*.py"))]:
-        calls = (node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call))
-        makers += [source.name for call in calls if ast.unparse(call.func).split(".")[-1] == "Queue"]
-    assert sorted(makers) == ["dead_letter_queue.py", "guarded_queue.py"]
