@@ -71,6 +71,8 @@ class Workspace:
         """
         own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_"))}
         env = own | self.account(endpoint or "").environment()
+        # `make setup` puts uv there, by which the engine finds what the policy pack runs on.
+        env["PATH"] = os.pathsep.join((env.get("PATH", os.defpath), str(self.checkout / ".tools" / "bin")))
         if endpoint is None:
             del env["AWS_ENDPOINT_URL"]
         return env
