@@ -33,12 +33,17 @@ class StepResult:
     @property
     def ended_by(self) -> Why | None:
         """Why the burst goes no further; None if the step held."""
-        if self.achieved < KEPT_UP * self.rate:
+        if not kept_up(self.achieved, self.rate):
             return "entry"
         if self.lost:
             return "lost"
         p99 = self.write_to_applied.p99
         return "late" if p99 is None or p99 > DEADLINE_MS else None
+
+
+def kept_up(taken: float, asked: float) -> bool:
+    """Whether enough of what was asked for was taken: `KEPT_UP`."""
+    return taken >= KEPT_UP * asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from bench.bootstrap import LEVEL, RESAMPLES, Interval, intervals
-from bench.burst import KEPT_UP, Burst
+from bench.burst import Burst, kept_up
 from bench.cost.variants import Costs
 from bench.deliveries import POLL, Delivery
 from bench.environment import caveat
@@ -123,8 +123,8 @@ class Result:
     def passed(self) -> bool:
         """Enough was written, nothing was lost, and all tasks hold what the table holds."""
         observed = self.observation
-        enough = max(1, KEPT_UP * len(observed.writes))
-        return len(acknowledged(observed.writes)) >= enough and observed.converged and not self.lost
+        done = len(acknowledged(observed.writes))
+        return done > 0 and kept_up(done, len(observed.writes)) and observed.converged and not self.lost
 
     @property
     def caveat(self) -> str:

@@ -58,6 +58,10 @@ class Statement:
         """Whether it allows or denies everyone."""
         return "*" in self.principals("AWS")
 
+    def is_for(self, service: str) -> bool:
+        """Whether it allows or denies a service, or everyone."""
+        return self.is_for_anyone or service in self.principals("Service")
+
     def covers(self, action: str) -> bool:
         """Whether the action is one of the statement's."""
 

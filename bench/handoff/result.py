@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.bootstrap import Interval, intervals
-from bench.burst import KEPT_UP
+from bench.burst import kept_up
 from bench.environment import caveat
 from bench.handoff.functions import Order
 from bench.handoff.lines import Line, Received, Sent
@@ -115,7 +115,7 @@ class Result:
     def passed(self) -> bool:
         """Enough was handed over, and nothing was lost."""
         given = sum(each.order.error is None for each in self.measured)
-        return given >= max(1, KEPT_UP * len(self.measured)) and not self.lost
+        return given > 0 and kept_up(given, len(self.measured)) and not self.lost
 
     @property
     def caveat(self) -> str:

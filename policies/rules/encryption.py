@@ -64,7 +64,7 @@ def _admits(key: PolicyResource, sender: str, stack: Stack) -> bool:
         statement
         for policy in policies_of(stack).get(key.urn, ())
         for statement in statements(policy, "policy")
-        if statement.allows and (sender in statement.principals("Service") or statement.is_for_anyone)
+        if statement.allows and statement.is_for(sender)
     ]
     return all(any(statement.covers(use) for statement in allowed) for use in USES)
 

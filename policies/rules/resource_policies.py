@@ -93,8 +93,7 @@ def subscribed_queues_admit_sns(subscription: PolicyResource, stack: Stack) -> F
             statement
             for policy in policies_of(stack).get(queue.urn, ())
             for statement in statements(policy, "policy")
-            if statement.covers("sqs:SendMessage")
-            and (statement.is_for_anyone or SNS in statement.principals("Service"))
+            if statement.covers("sqs:SendMessage") and statement.is_for(SNS)
         ]
         if any(each.denies_in_any_case for each in on_sns):
             yield f"take from the policy of '{queue.name}' the Deny of sqs:SendMessage: no Allow outdoes it."

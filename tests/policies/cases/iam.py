@@ -92,6 +92,12 @@ def every_resource_of_a_service(at: str) -> None:
     role_policy(at, allow("sqs:SendMessage", [arn("elsewhere"), arn("*")]))
 
 
+def _allowed_on(at: str, action: str, resources: dict[str, str]) -> None:
+    for name, resource in resources.items():
+        policy = document(allow(action, resource))
+        aws.iam.RolePolicy(f"{at}{name}", role="elsewhere", policy=policy)
+
+
 @resources.fails("stars", "marks", "short", "parts")
 def every_resource_in_other_words(at: str) -> None:
     wide = {
@@ -100,9 +106,7 @@ def every_resource_in_other_words(at: str) -> None:
         "short": "arn:aws:sqs:*",
         "parts": "arn:aws:s3:::*/*",
     }
-    for name, resource in wide.items():
-        policy = document(allow("sqs:SendMessage", resource))
-        aws.iam.RolePolicy(f"{at}{name}", role="elsewhere", policy=policy)
+    _allowed_on(at, "sqs:SendMessage", wide)
 
 
 @resources.fails("table", "role", "log-group")
@@ -112,9 +116,7 @@ def every_resource_of_a_type_in_all_accounts(at: str) -> None:
         "role": "arn:aws:iam::*:role/*",
         "log-group": "arn:aws:logs:eu-south-1:????????????:log-group:?*",
     }
-    for name, resource in wide.items():
-        policy = document(allow("iam:PassRole", resource))
-        aws.iam.RolePolicy(f"{at}{name}", role="elsewhere", policy=policy)
+    _allowed_on(at, "iam:PassRole", wide)
 
 
 @resources.fails("policy")
