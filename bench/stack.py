@@ -136,6 +136,12 @@ def find_handoff(name: str) -> HandoffStack:
     return HandoffStack(name, *_found(name, HandoffOutputs))
 
 
+def refuse_other_variants(stack: Stack, variants: set[str], why: str) -> None:
+    """Raise ExperimentError, which says why, unless the stack has these variants."""
+    if set(stack.outputs.variants) != variants:
+        raise ExperimentError(f"stack {stack.name!r} has variants {', '.join(stack.outputs.variants)}: {why}")
+
+
 def _found(name: str, model: type[ModelT]) -> tuple[ModelT, str | None]:
     """The outputs that Pulumi holds for a stack, and the endpoint if it is local."""
     local = _call(sys.executable, "-m", "local", "status", "--stack", name, "--json")

@@ -32,7 +32,7 @@ from bench.report.faults import page, show, show_schedule
 from bench.report.terminal import progress_bars
 from bench.result import MEASURED, RESULTS, folder_of, save_deliveries
 from bench.run import WARM_UP_INTERVAL_S, tidied
-from bench.stack import find
+from bench.stack import find, refuse_other_variants
 from bench.writer import TableEntry, now_ms, write_on_schedule
 from local.stack import local_stack
 
@@ -62,10 +62,7 @@ def faults(
     found = find(stack)
     if found.endpoint is None:
         raise ExperimentError(f"stack {stack!r} is on AWS: faults strike the processes of a local stack")
-    if set(found.outputs.variants) != {"lambda", "pipe"}:
-        raise ExperimentError(
-            f"stack {stack!r} has variants {', '.join(found.outputs.variants)}: faults cut lambda and pipe"
-        )
+    refuse_other_variants(found, {"lambda", "pipe"}, "faults cut lambda and pipe")
     console.print(f"Stack {stack}, seed {chosen}")
     show_schedule(strikes, console)
     start = datetime.now(UTC)

@@ -23,7 +23,7 @@ from bench.scale.emulator import measured
 from bench.scale.limits import STREAM_SHARDS, Need, needs
 from bench.scale.path import Load, Rates, simulate
 from bench.scale.validation import Comparison, compared
-from bench.stack import find
+from bench.stack import find, refuse_other_variants
 
 TASKS, CHANGES = (20, 1_000, 10_000), (1, 100, 1_000)
 ITEMS = 10_000
@@ -81,11 +81,8 @@ def scale(
             raise ExperimentError("--items is of the simulation alone: runs on a stack bring their own")
         if found.endpoint is None:
             raise ExperimentError(f"stack {stack!r} is on AWS: the emulator's rates are measured beside it")
-        if found.outputs.variants != ["lambda"]:
-            raise ExperimentError(
-                f"stack {stack!r} has variants {', '.join(found.outputs.variants)}: the simulation is of "
-                "lambda alone, so bring the stack up with --config 'variants=[lambda]'"
-            )
+        alone = "the simulation is of lambda alone, so bring the stack up with --config 'variants=[lambda]'"
+        refuse_other_variants(found, {"lambda"}, alone)
         rates = measured(found)
         described = environment.describe(found, 1, start)
         with progress_bars(console) as progress:

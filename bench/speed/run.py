@@ -19,7 +19,7 @@ from bench.speed import forwarding, measures
 from bench.speed.figure import Figure, table_of
 from bench.speed.scratch import wait
 from bench.speed.writing import writing
-from bench.stack import Stack, find
+from bench.stack import Stack, find, refuse_other_variants
 
 
 def speed(
@@ -34,10 +34,7 @@ def speed(
         raise ExperimentError(
             f"stack {stack!r} is on AWS: this measures processes here, beside a local stack"
         )
-    if not {"lambda", "pipe"} <= set(found.outputs.variants):
-        raise ExperimentError(
-            f"stack {stack!r} has variants {', '.join(found.outputs.variants)}: this measures lambda and pipe"
-        )
+    refuse_other_variants(found, {"lambda", "pipe"}, "this measures lambda and pipe")
     described = environment.describe(found, 1, start)
     with progress_bars(console) as progress:
         bar, figures = progress.add_task("figures", total=None), list[Figure]()

@@ -213,7 +213,7 @@ def test_a_run_is_set_beside_the_simulation() -> None:
 def test_a_stack_with_another_forwarder_than_the_simulation_s_is_one_clear_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stack = PretendStack(endpoint="http://127.0.0.1:4566")
+    stack = PretendStack(name="local", endpoint="http://127.0.0.1:4566")
     monkeypatch.setattr(experiment, "find", lambda name: stack)
     monkeypatch.setattr(experiment, "measured", lambda stack: pytest.fail("it was measured"))
     answer = CliRunner().invoke(command.app, ["scale", "--stack", "local"])
