@@ -147,7 +147,8 @@ def test_the_api_is_another_entry_and_appsync_says_how_long_it_took(
     # Its minutes hold the warm-up's requests too: without them it would stop before the run's last have come.
     clocks = [[int(row[clock]) for row in table("writes.csv")] for clock in ("scheduledAt", "acknowledgedAt")]
     assert asked == [(min(clocks[0]), max(clocks[1]), 20)]
-    assert summary()["notes"] == [
+    # A busy machine may write late, and says so.
+    assert [note for note in summary()["notes"] if not note.startswith("Writes began late")] == [
         "AppSync's Latency is the mean of all 21 requests in the minutes of the run, the warm-up's 10 and "
         "other callers' included."
     ]
